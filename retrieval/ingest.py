@@ -1,0 +1,133 @@
+"""Documents in: text -> passages -> vectors -> index, crash-safe and replaceable."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from retrieval.catalogue import Catalogue, State
+from retrieval.chunking import Chunker
+from retrieval.documents import (
+    DEFAULT_TENANT,
+    EVERYONE,
+    Document,
+    Scope,
+    content_sha256,
+    document_id,
+)
+from retrieval.embedding import Embedder
+from retrieval.loading import load
+from retrieval.store import Store
+
+DEFAULT_COLLECTION = "documents"
+
+logger = logging.getLogger(__name__)
+
+
+class Outcome(StrEnum):
+    """What putting a document did."""
+
+    ADDED = "added"
+    UPDATED = "updated"
+    UNCHANGED = "unchanged"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A file as it arrives: `source` names it for good, its suffix says what it is."""
+
+    source: str
+    content: bytes
+    collection: str = DEFAULT_COLLECTION
+    tenant: str = DEFAULT_TENANT
+    groups: tuple[str, ...] = (EVERYONE,)
+
+    @property
+    def document_id(self) -> str:
+        """The same source in the same collection is the same document, whatever it holds."""
+        return document_id(tenant=self.tenant, collection=self.collection, source=self.source)
+
+
+class Ingestor:
+    """The only writer of the catalogue and the store; one document at a time."""
+
+    def __init__(
+        self, *, catalogue: Catalogue, store: Store, embedder: Embedder, chunker: Chunker
+    ) -> None:
+        self._catalogue = catalogue
+        self._store = store
+        self._embedder = embedder
+        self._chunker = chunker
+        self._writing = threading.Lock()
+
+    def put(self, file: SourceFile) -> tuple[Document, Outcome]:
+        """Add a document or replace the one from the same source.
+
+        Raises:
+            LoadingError: the file cannot be read; nothing was changed.
+        """
+        loaded = load(file.source, file.content)
+        with self._writing:
+            known = self._catalogue.find(file.document_id)
+            sha256 = content_sha256(loaded.text)
+            if known and known.sha256 == sha256 and known.groups == file.groups:
+                return known, Outcome.UNCHANGED
+            document = Document(
+                id=file.document_id,
+                title=loaded.title,
+                text=loaded.text,
+                source=file.source,
+                collection=file.collection,
+                tenant=file.tenant,
+                groups=file.groups,
+                sha256=sha256,
+                generation=self._catalogue.next_generation(file.document_id),
+                updated_at=datetime.now(UTC),
+            )
+            self._catalogue.add_pending(document)
+            self._index(document)
+            return document, Outcome.UPDATED if known else Outcome.ADDED
+
+    def delete(self, document_id: str, scope: Scope) -> None:
+        """Remove a document; it stops answering before its passages are gone.
+
+        Raises:
+            DocumentNotFoundError: no such document in the scope.
+        """
+        with self._writing:
+            self._catalogue.get(document_id, scope)
+            for generation in self._catalogue.retire(document_id):
+                self._discard(document_id, generation)
+
+    def recover(self) -> None:
+        """Finish what a crash interrupted: index what is pending, remove what is deleting."""
+        with self._writing:
+            for document in self._catalogue.in_state(State.DELETING):
+                self._discard(document.id, document.generation)
+            for document in self._catalogue.in_state(State.PENDING):
+                logger.info("resuming the interrupted ingest of %s", document.source)
+                self._index(document)
+
+    def reindex(self) -> int:
+        """Index every live document anew, for a store that was emptied; returns how many."""
+        with self._writing:
+            documents = self._catalogue.in_state(State.LIVE)
+            for document in documents:
+                passages = self._chunker.chunk(document)
+                vectors = self._embedder.embed([passage.searchable for passage in passages])
+                self._store.upsert(document, passages, vectors)
+            return len(documents)
+
+    def _index(self, document: Document) -> None:
+        passages = self._chunker.chunk(document)
+        vectors = self._embedder.embed([passage.searchable for passage in passages])
+        self._store.upsert(document, passages, vectors)
+        for generation in self._catalogue.make_live(document, passages=len(passages)):
+            self._discard(document.id, generation)
+
+    def _discard(self, document_id: str, generation: int) -> None:
+        self._store.delete(document_id, generation=generation)
+        self._catalogue.forget(document_id, generation)

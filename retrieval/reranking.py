@@ -1,0 +1,73 @@
+"""The `Reranker` seam: a query and passages -> a relevance score for each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Protocol
+
+from retrieval.documents import Passage
+from retrieval.errors import RetrievalError
+
+
+class RerankError(RetrievalError):
+    """The reranker could not be loaded or could not run."""
+
+
+class Reranker(Protocol):
+    """Reads the query and a passage together, which ranks better and costs more than vectors."""
+
+    @property
+    def name(self) -> str:
+        """Model name, for the answer's record."""
+        ...
+
+    def rerank(self, query: str, passages: Sequence[Passage]) -> list[float]:
+        """One score a passage, in their order; higher is more relevant. Raises RerankError."""
+        ...
+
+
+class CrossEncoderReranker:
+    """Any sentence-transformers `CrossEncoder`, by hub name or folder."""
+
+    def __init__(self, model_name: str, *, max_tokens: int = 256, batch_size: int = 16) -> None:
+        try:
+            from sentence_transformers import CrossEncoder
+        except ImportError as error:
+            raise RerankError(
+                "cross-encoders by name need the extra: pip install 'twofold[models]'"
+            ) from error
+        try:
+            self._model = CrossEncoder(model_name, max_length=max_tokens)
+        except (OSError, ValueError) as error:
+            raise RerankError(
+                f"cannot load cross-encoder {model_name!r}: {error}; give a folder that holds "
+                "one, or a hub name where a network is available"
+            ) from error
+        self.name = model_name
+        self._batch_size = batch_size
+
+    def rerank(self, query: str, passages: Sequence[Passage]) -> list[float]:
+        """Scores of the model's own scale."""
+        pairs = [(query, passage.searchable) for passage in passages]
+        try:
+            scores = self._model.predict(
+                pairs, batch_size=self._batch_size, show_progress_bar=False
+            )
+        except (RuntimeError, ValueError, IndexError) as error:
+            raise RerankError(f"{self.name} failed on {len(pairs)} passages: {error}") from error
+        return [float(score) for score in scores]
+
+
+class OverlapReranker:
+    """Share of the query's distinct words that a passage holds. Deterministic, for tests."""
+
+    name = "overlap"
+
+    def rerank(self, query: str, passages: Sequence[Passage]) -> list[float]:
+        """Each in [0, 1]."""
+        wanted = set(re.findall(r"\w+", query.lower()))
+        return [
+            len(wanted & set(re.findall(r"\w+", passage.searchable.lower()))) / max(1, len(wanted))
+            for passage in passages
+        ]

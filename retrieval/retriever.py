@@ -1,0 +1,111 @@
+"""A question -> the passages that answer it: dense and BM25, fused, then reranked."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from retrieval.documents import Scope, ScoredPassage
+from retrieval.embedding import Embedder, Vectors
+from retrieval.errors import EmbeddingError
+from retrieval.reranking import Reranker, RerankError
+from retrieval.store import Store
+
+RERANK_CANDIDATES = 20
+
+logger = logging.getLogger(__name__)
+
+
+class LiveGenerations(Protocol):
+    """What the retriever asks of the catalogue."""
+
+    def live_generations(self, document_ids: Iterable[str]) -> Mapping[str, int]:
+        """The generation that may answer, for each id that has one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieved:
+    """Passages, best first; `degraded` names the parts that failed on the way."""
+
+    passages: tuple[ScoredPassage, ...]
+    degraded: tuple[str, ...] = ()
+    timings_ms: Mapping[str, float] = field(default_factory=dict)
+
+
+class HybridRetriever:
+    """Searches one store; the reranker's place may be empty, and then fused order stands."""
+
+    def __init__(
+        self,
+        *,
+        embedder: Embedder,
+        store: Store,
+        catalogue: LiveGenerations,
+        reranker: Reranker | None = None,
+    ) -> None:
+        self._embedder = embedder
+        self._store = store
+        self._catalogue = catalogue
+        self._reranker = reranker
+
+    def embed(self, query: str) -> Vectors | None:
+        """(d,) the query's vector, or None when the embedder is down: BM25 goes on without."""
+        try:
+            return self._embedder.embed([query])[0]
+        except EmbeddingError:
+            logger.exception("the embedder failed; searching with BM25 alone")
+            return None
+
+    def search(
+        self, query: str, k: int, scope: Scope, *, vector: Vectors | None = None
+    ) -> Retrieved:
+        """The k best passages of live documents in the scope.
+
+        Pass the query's vector where it is known already; without one it is computed here.
+
+        Raises:
+            StoreError: the index cannot be searched.
+        """
+        if k < 1:
+            raise ValueError(f"k must be at least 1, got {k!r}")
+        started = time.perf_counter()
+        timings: dict[str, float] = {}
+        if vector is None:
+            vector = self.embed(query)
+            timings["embed"] = _ms_since(started)
+            started = time.perf_counter()
+        # A replaced document's old passages may still be stored: ask for some to spare.
+        wanted = max(k, RERANK_CANDIDATES if self._reranker else 0)
+        found = self._live(self._store.search(query, vector, scope=scope, limit=wanted + k))
+        timings["search"] = _ms_since(started)
+        degraded = [] if vector is not None else ["embedder"]
+        if self._reranker and found:
+            started = time.perf_counter()
+            try:
+                found = _reranked(self._reranker, query, found[:wanted])
+            except RerankError:
+                logger.exception("the reranker failed; the fused order stands")
+                degraded.append("reranker")
+            timings["rerank"] = _ms_since(started)
+        return Retrieved(tuple(found[:k]), tuple(degraded), timings)
+
+    def _live(self, found: list[ScoredPassage]) -> list[ScoredPassage]:
+        live = self._catalogue.live_generations({hit.passage.document_id for hit in found})
+        return [hit for hit in found if live.get(hit.passage.document_id) == hit.passage.generation]
+
+
+def _reranked(reranker: Reranker, query: str, found: list[ScoredPassage]) -> list[ScoredPassage]:
+    scores = reranker.rerank(query, [hit.passage for hit in found])
+    scored = [
+        replace(hit, score=score, rerank_score=score)
+        for hit, score in zip(found, scores, strict=True)
+    ]
+    return sorted(scored, key=lambda hit: (-hit.score, hit.passage.id))
+
+
+def _ms_since(started: float) -> float:
+    return (time.perf_counter() - started) * 1000
