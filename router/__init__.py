@@ -1,0 +1,1 @@
+"""A question -> retrieval, the fine-tuned model, or both."""

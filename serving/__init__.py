@@ -1,0 +1,1 @@
+"""Composes retrieval, router and adapters into answers: prompts, generators, HTTP, page, CLI."""

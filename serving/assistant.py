@@ -1,0 +1,164 @@
+"""One question, start to end. Each step is one call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from retrieval.documents import ScoredPassage
+from retrieval.embedding import Vectors
+from retrieval.retriever import HybridRetriever
+from router.head import IntentHead, Routing
+from router.intents import Intent, Route
+from serving.answerability import Answerability
+from serving.answers import NOT_IN_DOCUMENTS, Answer, ChatRequest, Outcome
+from serving.citations import cite
+from serving.clock import Clock
+from serving.errors import InvalidRequestError, NoLanguageModelError, UnknownAdapterError
+from serving.evidence import Evidence, EvidenceFinder
+from serving.prompts import PromptBuilder
+from serving.writing import Writer
+
+CANDIDATES = 20  # passages retrieved, of which the best supported go into the prompt
+MIN_WORD_SHARE = 0.5  # without vectors, one unit must hold this share of the question's words
+SMALL_TALK_REPLY = (
+    "Hello! I answer questions from this company's documents and cite where each answer stands. "
+    "Ask me about a rule, a fee, a deadline or how something is done."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Grounds:
+    """What an answer may build on. `answerability` is None when it could not be computed."""
+
+    passages: tuple[ScoredPassage, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    answerability: float | None = None
+    suffice: bool = True
+    degraded: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Assistant:
+    """Everything that answering needs, built once by `serving/wiring.py`."""
+
+    retriever: HybridRetriever
+    router: IntentHead
+    evidence: EvidenceFinder
+    answerability: Answerability
+    prompts: PromptBuilder
+    writer: Writer
+    passages_per_prompt: int
+
+    def answer(self, request: ChatRequest) -> Iterator[str | Answer]:
+        """Pieces of text as they may be shown, and at the end the whole Answer.
+
+        Raises:
+            StoreError: the index is down; facts are never answered without it.
+            NoLanguageModelError, UnknownAdapterError: what was asked for is not configured.
+        """
+        self.check(request)
+        clock = Clock()
+        with clock.stage("embed"):
+            vector = self.retriever.embed(request.question)
+        with clock.stage("route"):
+            routing = self._route(request, vector)
+        if routing.intent is Intent.SMALL_TALK and not self.speaks:
+            yield SMALL_TALK_REPLY
+            yield Answer(SMALL_TALK_REPLY, Outcome.SMALL_TALK, routing, timings_ms=clock.stop())
+            return
+        grounds = self._grounds(request, routing, vector, clock)
+        if not grounds.suffice:
+            yield NOT_IN_DOCUMENTS
+            yield _answer(NOT_IN_DOCUMENTS, Outcome.NOT_IN_DOCUMENTS, routing, grounds, clock)
+            return
+        with clock.stage("prompt"):
+            prompt = self.prompts.build(
+                request.messages,
+                grounds.passages[: self.passages_per_prompt],
+                route=routing.route,
+                evidence=grounds.evidence,
+            )
+        with clock.stage("generate"):
+            written = yield from self.writer.write(request, prompt, clock)
+        outcome = Outcome.NOT_IN_DOCUMENTS if written.refused else Outcome.ANSWERED
+        yield replace(
+            _answer(written.text, outcome, routing, grounds, clock),
+            citations=cite(written.text, written.markers, prompt.passages),
+            extractive=written.extractive,
+            adapter=None if written.extractive else request.adapter,
+            degraded=(*grounds.degraded, *written.degraded),
+            usage=written.usage,
+            truncated=written.truncated,
+        )
+
+    @property
+    def speaks(self) -> bool:
+        """Whether a language model is configured."""
+        return self.writer.generator.speaks
+
+    def check(self, request: ChatRequest) -> None:
+        """Refuse what cannot be served, before anything is computed."""
+        if not request.question.strip():
+            raise InvalidRequestError("the question is empty; write something to ask", param="messages")
+        if request.adapter and request.adapter not in self.writer.generator.adapters():
+            known = ", ".join(self.writer.generator.adapters()) or "none"
+            raise UnknownAdapterError(
+                f"no adapter {request.adapter!r}; available: {known}", param="model"
+            )
+        if request.route is Route.FINE_TUNED and not self.speaks:
+            raise NoLanguageModelError(
+                "the fine_tuned route needs a language model, and this server only quotes; set "
+                "TWOFOLD_GENERATOR=transformers and TWOFOLD_LANGUAGE_MODEL, or "
+                "TWOFOLD_GENERATOR=openai and TWOFOLD_OPENAI_BASE_URL",
+                param="model",
+            )
+
+    def _route(self, request: ChatRequest, vector: Vectors | None) -> Routing:
+        if request.route is not None:
+            return Routing(route=request.route)
+        return Routing(route=Route.HYBRID) if vector is None else self.router.route(vector)
+
+    def _grounds(
+        self, request: ChatRequest, routing: Routing, vector: Vectors | None, clock: Clock
+    ) -> Grounds:
+        """Retrieve and judge, unless the language model is to answer alone."""
+        if routing.route is Route.FINE_TUNED and self.speaks:
+            return Grounds()
+        found = self.retriever.search(
+            request.question, CANDIDATES, request.scope, vector=vector
+        )
+        clock.timings_ms.update(found.timings_ms)
+        with clock.stage("evidence"):
+            passages, evidence = self.evidence.find(request.question, vector, found.passages)
+            score = None
+            if vector is not None:
+                score = self.answerability.score(request.question, passages, evidence)
+        # Without a language model, what asks for free text is still shown what there is.
+        quotes_anyway = routing.route is Route.FINE_TUNED and bool(passages)
+        if score is None:
+            suffice = any(item.word_share >= MIN_WORD_SHARE for item in evidence)
+        else:
+            suffice = score >= self.answerability.threshold
+        unvoiced = routing.route is not Route.RAG and not self.speaks
+        return Grounds(
+            passages=passages,
+            evidence=evidence,
+            answerability=score,
+            suffice=suffice or quotes_anyway,
+            degraded=(*found.degraded, *(["voice"] if unvoiced else [])),
+        )
+
+
+def _answer(
+    text: str, outcome: Outcome, routing: Routing, grounds: Grounds, clock: Clock
+) -> Answer:
+    return Answer(
+        text,
+        outcome,
+        routing,
+        passages=grounds.passages,
+        answerability=grounds.answerability,
+        degraded=grounds.degraded,
+        timings_ms=clock.stop(),
+    )

@@ -1,0 +1,104 @@
+"""Which words of the retrieved passages bear on the question: scored units of text.
+
+The order of the passages, the decision to answer, and the quoting generator build on this, so it
+is computed once a question: the units of the best passages are embedded in one batch and compared
+with the question's vector, and their words with the question's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from retrieval.documents import ScoredPassage
+from retrieval.embedding import Embedder, Vectors
+from retrieval.errors import EmbeddingError
+from retrieval.words import content_words
+from serving.sentences import Unit, units
+
+PASSAGES_READ = 10  # passages whose units are scored
+MAX_UNITS = 64  # bounds the cost on passages that are all short lines
+WORD_WEIGHT = 0.35  # share of a unit's score that matching words make up
+UNIT_WEIGHT = 0.5  # what a passage's best unit adds to the passage's own cosine
+BM25_WEIGHT = 0.015  # what a point of BM25 adds
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A unit of the passage `passages[index]`.
+
+    score = (1 - w) * cosine(question, heading + unit) + w * (share of the question's words that
+    stand in the passage's headings or the unit), w = WORD_WEIGHT; in [-1, 1].
+    """
+
+    index: int
+    unit: Unit
+    score: float
+    cosine: float
+    word_share: float
+
+
+class EvidenceFinder:
+    """Reads the retrieved passages more closely than the index could."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder = embedder
+
+    def find(
+        self, question: str, vector: Vectors | None, passages: Sequence[ScoredPassage]
+    ) -> tuple[tuple[ScoredPassage, ...], tuple[Evidence, ...]]:
+        """The passages in the order of their support, and their units, best first.
+
+        Without a vector (the embedder is down) only words count, and the order stays.
+        """
+        passages = tuple(passages[:PASSAGES_READ])
+        found = self._score(question, vector, passages)
+        if vector is not None and not any(hit.rerank_score is not None for hit in passages):
+            order = _by_support(passages, found)
+            passages = tuple(passages[index] for index in order)
+            place = {old: new for new, old in enumerate(order)}
+            found = [
+                Evidence(place[item.index], item.unit, item.score, item.cosine, item.word_share)
+                for item in found
+            ]
+        found.sort(key=lambda item: (-item.score, item.index, item.unit.start))
+        return passages, tuple(found)
+
+    def _score(
+        self, question: str, vector: Vectors | None, passages: Sequence[ScoredPassage]
+    ) -> list[Evidence]:
+        pairs = [
+            (index, unit)
+            for index, hit in enumerate(passages)
+            for unit in units(hit.passage.text, table_header=hit.passage.table_header)
+        ][:MAX_UNITS]
+        texts = [f"{_heading(passages[index])}: {unit.text}" for index, unit in pairs]
+        cosines = [0.0] * len(texts)
+        if vector is not None and texts:
+            try:
+                cosines = (self._embedder.embed(texts) @ vector).tolist()  # (units,)
+            except EmbeddingError:
+                pass
+        wanted = content_words(question)
+        evidence = []
+        for (index, unit), text, cosine in zip(pairs, texts, cosines, strict=True):
+            share = len(wanted & content_words(text)) / max(1, len(wanted))
+            score = (1 - WORD_WEIGHT) * cosine + WORD_WEIGHT * share
+            evidence.append(Evidence(index, unit, score, cosine, share))
+        return evidence
+
+
+def _heading(hit: ScoredPassage) -> str:
+    return " > ".join(dict.fromkeys([hit.passage.title, *hit.passage.heading_path]))
+
+
+def _by_support(passages: Sequence[ScoredPassage], evidence: Sequence[Evidence]) -> list[int]:
+    """Indices, best first: cosine of passage + UNIT_WEIGHT * best unit + BM25_WEIGHT * BM25."""
+    best = [-1.0] * len(passages)
+    for item in evidence:
+        best[item.index] = max(best[item.index], item.cosine)
+    support = [
+        (hit.dense_score or 0.0) + UNIT_WEIGHT * unit + BM25_WEIGHT * (hit.bm25_score or 0.0)
+        for hit, unit in zip(passages, best, strict=True)
+    ]
+    return sorted(range(len(passages)), key=lambda index: (-support[index], index))

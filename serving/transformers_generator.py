@@ -1,0 +1,190 @@
+"""Any Hugging Face causal language model in this process, with PEFT adapters, NF4 on CUDA."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from serving.answers import Usage
+from serving.errors import GeneratorError, UnknownAdapterError
+from serving.generation import GenerationRequest, Piece
+from serving.prompts import Prompt
+
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+BASE = "__base__"  # PEFT's name for "no adapter" in `adapter_names`
+
+
+class TransformersGenerator:
+    """Runs one generation at a time; a request for an adapter never changes another's."""
+
+    speaks = True
+
+    def __init__(self, model_name: str, *, adapters_dir: Path, nf4: bool = True) -> None:
+        self.name = model_name
+        self._adapters_dir = adapters_dir
+        self._model, self._tokenizer = _load(model_name, nf4=nf4)
+        self._loaded: set[str] = set()
+        self._running = threading.Lock()
+
+    def adapters(self) -> Sequence[str]:
+        """Names of the folders below `adapters_dir` that hold adapter weights."""
+        if not self._adapters_dir.is_dir():
+            return ()
+        return sorted(
+            folder.name
+            for folder in self._adapters_dir.iterdir()
+            if _newest_version(folder) is not None
+        )
+
+    def stream(self, request: GenerationRequest) -> Iterator[Piece]:
+        """Text as tokens come; stops at the next token once the request is cancelled."""
+        from transformers import TextIteratorStreamer
+
+        with self._running:
+            if request.adapter:
+                self._ensure_adapter(request.adapter)
+            inputs = self._inputs(request.prompt)
+            streamer = TextIteratorStreamer(
+                self._tokenizer, skip_prompt=True, skip_special_tokens=True
+            )
+            run = _Generation(self._model, inputs, streamer, self._options(request))
+            run.start()
+            try:
+                for text in streamer:
+                    if text:
+                        yield Piece(text)
+            finally:
+                request.cancelled.set()  # a consumer that stopped listening stops the model too
+                run.join()
+        if run.error is not None:
+            raise GeneratorError(
+                f"the language model {self.name!r} failed: {run.error}"
+            ) from run.error
+        limit = request.sampling.max_new_tokens
+        usage = Usage(inputs["input_ids"].shape[1], run.new_tokens)
+        yield Piece("", usage=usage, truncated=run.new_tokens >= limit)
+
+    def _options(self, request: GenerationRequest) -> dict[str, Any]:
+        from transformers import StoppingCriteria, StoppingCriteriaList
+
+        cancelled = request.cancelled
+        sampling = request.sampling
+
+        class Cancelled(StoppingCriteria):
+            def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:
+                import torch
+
+                return torch.full(
+                    (input_ids.shape[0],), cancelled.is_set(), device=input_ids.device
+                )
+
+        options: dict[str, Any] = {
+            "max_new_tokens": sampling.max_new_tokens,
+            "do_sample": sampling.temperature > 0,
+            "stopping_criteria": StoppingCriteriaList([Cancelled()]),
+            "pad_token_id": self._tokenizer.pad_token_id or self._tokenizer.eos_token_id,
+        }
+        if sampling.temperature > 0:
+            options |= {"temperature": sampling.temperature, "top_p": sampling.top_p}
+        if sampling.stop:
+            options |= {"stop_strings": list(sampling.stop), "tokenizer": self._tokenizer}
+        if self._loaded:
+            options["adapter_names"] = [request.adapter or BASE]
+        return options
+
+    def _inputs(self, prompt: Prompt) -> Any:
+        messages = [{"role": "system", "content": prompt.system}]
+        messages += [{"role": m.role, "content": m.content} for m in prompt.messages]
+        if not self._tokenizer.chat_template:
+            raise GeneratorError(
+                f"the tokenizer of {self.name!r} has no chat template; use an instruction-tuned "
+                "model"
+            )
+        inputs = self._tokenizer.apply_chat_template(
+            messages, add_generation_prompt=True, return_tensors="pt", return_dict=True
+        )
+        return inputs.to(self._model.device)  # input_ids: (1, tokens)
+
+    def _ensure_adapter(self, name: str) -> None:
+        if name in self._loaded:
+            return
+        folder = _newest_version(self._adapters_dir / name)
+        if folder is None:
+            raise UnknownAdapterError(f"no adapter {name!r} in {self._adapters_dir}")
+        try:
+            if self._loaded:
+                self._model.load_adapter(str(folder), adapter_name=name)
+            else:
+                from peft import PeftModel
+
+                self._model = PeftModel.from_pretrained(
+                    self._model, str(folder), adapter_name=name
+                ).eval()
+        except (OSError, ValueError, RuntimeError, ImportError) as error:
+            raise GeneratorError(f"adapter {name!r} in {folder} does not fit: {error}") from error
+        self._loaded.add(name)
+
+
+class _Generation(threading.Thread):
+    """`model.generate` beside the reader of its streamer; keeps what went wrong."""
+
+    def __init__(self, model: Any, inputs: Any, streamer: Any, options: dict[str, Any]) -> None:
+        super().__init__(daemon=True)
+        self._model, self._inputs, self._options = model, inputs, options
+        self._streamer = streamer
+        self.new_tokens = 0
+        self.error: Exception | None = None
+
+    def run(self) -> None:
+        import torch
+
+        try:
+            with torch.inference_mode():
+                output = self._model.generate(
+                    **self._inputs, streamer=self._streamer, **self._options
+                )
+            self.new_tokens = int(output.shape[1] - self._inputs["input_ids"].shape[1])
+        except Exception as error:  # noqa: BLE001 - carried to the thread that reads
+            self.error = error
+            self._streamer.end()
+
+
+def _load(model_name: str, *, nf4: bool) -> tuple[Any, Any]:
+    try:
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+
+        options: dict[str, Any] = {"dtype": torch.float32}
+        if torch.cuda.is_available():
+            options = {"dtype": torch.bfloat16, "device_map": {"": 0}}
+            if nf4:
+                options["quantization_config"] = BitsAndBytesConfig(
+                    load_in_4bit=True,
+                    bnb_4bit_quant_type="nf4",
+                    bnb_4bit_use_double_quant=True,
+                    bnb_4bit_compute_dtype=torch.bfloat16,
+                )
+        model = AutoModelForCausalLM.from_pretrained(model_name, **options)
+        tokenizer = AutoTokenizer.from_pretrained(model_name)
+    except ImportError as error:
+        raise GeneratorError(
+            f"language models need the extra: pip install 'twofold[models]' ({error})"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise GeneratorError(
+            f"cannot load the language model {model_name!r}: {error}; TWOFOLD_LANGUAGE_MODEL takes "
+            "a folder, or a hub name where a network is available"
+        ) from error
+    return model.eval(), tokenizer
+
+
+def _newest_version(folder: Path) -> Path | None:
+    """The folder itself, or its highest numbered subfolder, that holds safetensors weights."""
+    if (folder / ADAPTER_WEIGHTS).is_file():
+        return folder
+    if not folder.is_dir():
+        return None
+    versions = [child for child in folder.iterdir() if (child / ADAPTER_WEIGHTS).is_file()]
+    return max(versions, key=lambda child: (len(child.name), child.name), default=None)

@@ -1,0 +1,1 @@
+"""What makes Twofold run at once, offline: sample documents, questions, and small models."""
