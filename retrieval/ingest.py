@@ -14,6 +14,7 @@ from retrieval.documents import (
     DEFAULT_TENANT,
     EVERYONE,
     Document,
+    Passage,
     Scope,
     content_sha256,
     document_id,
@@ -120,6 +121,10 @@ class Ingestor:
                 vectors = self._embedder.embed([passage.searchable for passage in passages])
                 self._store.upsert(document, passages, vectors)
             return len(documents)
+
+    def passages(self, document: Document) -> list[Passage]:
+        """The passages of a document, as they are indexed."""
+        return self._chunker.chunk(document)
 
     def _index(self, document: Document) -> None:
         passages = self._chunker.chunk(document)

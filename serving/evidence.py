@@ -7,8 +7,13 @@ with the question's vector, and their words with the question's.
 
 from __future__ import annotations
 
+import logging
+import threading
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from retrieval.documents import ScoredPassage
 from retrieval.embedding import Embedder, Vectors
@@ -18,9 +23,12 @@ from serving.sentences import Unit, units
 
 PASSAGES_READ = 10  # passages whose units are scored
 MAX_UNITS = 64  # bounds the cost on passages that are all short lines
+REMEMBERED_UNITS = 20_000  # whose vectors are kept: about 30 MB
 WORD_WEIGHT = 0.35  # share of a unit's score that matching words make up
 UNIT_WEIGHT = 0.5  # what a passage's best unit adds to the passage's own cosine
 BM25_WEIGHT = 0.015  # what a point of BM25 adds
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +51,9 @@ class EvidenceFinder:
 
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
+        # A passage's id stands for one content for ever, so its vectors never go stale.
+        self._vectors: OrderedDict[str, Vectors] = OrderedDict()
+        self._remembering = threading.Lock()
 
     def find(
         self, question: str, vector: Vectors | None, passages: Sequence[ScoredPassage]
@@ -76,9 +87,9 @@ class EvidenceFinder:
         cosines = [0.0] * len(texts)
         if vector is not None and texts:
             try:
-                cosines = (self._embedder.embed(texts) @ vector).tolist()  # (units,)
+                cosines = (self._embed(passages, pairs, texts) @ vector).tolist()  # (units,)
             except EmbeddingError:
-                pass
+                logger.exception("the embedder failed; words alone decide")
         wanted = content_words(question)
         evidence = []
         for (index, unit), text, cosine in zip(pairs, texts, cosines, strict=True):
@@ -86,6 +97,27 @@ class EvidenceFinder:
             score = (1 - WORD_WEIGHT) * cosine + WORD_WEIGHT * share
             evidence.append(Evidence(index, unit, score, cosine, share))
         return evidence
+
+    def _embed(
+        self,
+        passages: Sequence[ScoredPassage],
+        pairs: Sequence[tuple[int, Unit]],
+        texts: Sequence[str],
+    ) -> Vectors:
+        """(units, d): those of passages seen before from memory, the others in one batch."""
+        keys = [f"{passages[index].passage.id}:{unit.start}" for index, unit in pairs]
+        with self._remembering:
+            known = {key: self._vectors[key] for key in keys if key in self._vectors}
+        missing = [place for place, key in enumerate(keys) if key not in known]
+        fresh = self._embedder.embed([texts[place] for place in missing])  # (missing, d)
+        known |= {keys[place]: fresh[row] for row, place in enumerate(missing)}
+        with self._remembering:
+            for key in keys:
+                self._vectors[key] = known[key]
+                self._vectors.move_to_end(key)
+            while len(self._vectors) > REMEMBERED_UNITS:
+                self._vectors.popitem(last=False)
+        return np.stack([known[key] for key in keys])
 
 
 def _heading(hit: ScoredPassage) -> str:

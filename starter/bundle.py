@@ -11,8 +11,24 @@ FOLDER = Path(__file__).parent
 DOCUMENTS = FOLDER / "documents"
 QUESTIONS = FOLDER / "questions.jsonl"
 ROUTER_EXAMPLES = FOLDER / "router" / "examples.jsonl"
+RETRIEVAL_PASSAGES = FOLDER / "retrieval" / "passages.jsonl"
+EMBEDDER_ADAPTER = FOLDER / "models" / "embedder"
 ROUTER_HEAD = FOLDER / "models" / "router" / "head.safetensors"
 ANSWERABILITY = FOLDER / "models" / "answerability" / "answerability.safetensors"
+
+
+HELD_OUT_ORGANISATIONS = 8  # the last written help centres: measured on, never trained on
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenPassage:
+    """A passage of a made-up organisation's help centre, and questions that it answers."""
+
+    organisation: str
+    title: str
+    heading: str
+    passage: str
+    questions: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +57,24 @@ def read_questions(path: Path = QUESTIONS, *, split: str | None = None) -> list[
     """
     questions = [_question(path, number, row) for number, row in _rows(path)]
     return [question for question in questions if split is None or question.split == split]
+
+
+def read_written_passages(*, trained_on: bool) -> list[WrittenPassage]:
+    """The help centres that models of ours were trained on, or those kept for measuring."""
+    rows = [json.loads(line) for _, line in _rows(RETRIEVAL_PASSAGES)]
+    organisations = list(dict.fromkeys(row["organisation"] for row in rows))
+    held_out = set(organisations[-HELD_OUT_ORGANISATIONS:])
+    return [
+        WrittenPassage(
+            organisation=row["organisation"],
+            title=row["title"],
+            heading=row["heading"],
+            passage=row["passage"],
+            questions=tuple(row["questions"]),
+        )
+        for row in rows
+        if (row["organisation"] not in held_out) == trained_on
+    ]
 
 
 def _rows(path: Path) -> Iterator[tuple[int, str]]:

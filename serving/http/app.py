@@ -1,0 +1,29 @@
+"""Puts the HTTP application together."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+
+from serving.admission import Admission
+from serving.http import chat, documents, errors, health, page
+from serving.http.guard import Guard
+from serving.http.metrics import Metrics
+from serving.http.state import ServerState
+from serving.wiring import Twofold
+
+
+def create_app(twofold: Twofold, *, local_token: str | None = None) -> FastAPI:
+    """The application over an open system; the caller closes that system."""
+    app = FastAPI(title="Twofold", docs_url=None, redoc_url=None)
+    app.state.server = ServerState(
+        twofold=twofold,
+        admission=Admission(twofold.settings.keys, local_token=local_token),
+        metrics=Metrics(),
+    )
+    errors.install(app)
+    app.add_middleware(Guard, max_upload_bytes=twofold.settings.max_upload_mib << 20)
+    for part in (chat, documents, health, page):
+        app.include_router(part.router)
+    app.mount("/static", StaticFiles(directory=page.PAGE), name="static")
+    return app

@@ -1,0 +1,138 @@
+"""POST /v1/chat/completions, streaming and not; GET /v1/models."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, StreamingResponse
+from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
+
+from serving.answers import Answer, ChatRequest
+from serving.http import replies
+from serving.http.bodies import MODELS, ChatBody
+from serving.http.errors import error_body
+from serving.http.state import base_url, caller, state
+
+router = APIRouter()
+LEFT_POLL_S = 0.25  # how often a waiting request looks whether its client is still there
+
+
+@router.post("/v1/chat/completions")
+async def complete(body: ChatBody, request: Request) -> Any:
+    """Answer the last user message of the conversation."""
+    server = state(request)
+    chat = body.request(caller(request), server.twofold.settings)
+    server.twofold.assistant.check(chat)
+    head = {
+        "id": f"chatcmpl-{uuid.uuid4().hex}",
+        "created": int(time.time()),
+        "model": body.model,
+    }
+    if body.stream:
+        # The first event is awaited here, so that a failure still has its HTTP status.
+        events = iterate_in_threadpool(_measured(request, chat))
+        first = await anext(events)
+        include_usage = bool(body.stream_options and body.stream_options.include_usage)
+        stream = _stream(request, chat, first, events, head, include_usage)
+        return StreamingResponse(
+            stream, media_type="text/event-stream", headers={"Cache-Control": "no-cache"}
+        )
+    answer = await _whole(request, chat)
+    reply = replies.completion(
+        answer, head=head, base_url=base_url(request), twofold=server.twofold
+    )
+    return JSONResponse(reply)
+
+
+@router.get("/v1/models")
+async def models(request: Request) -> dict[str, Any]:
+    """The routes as models, and each with each adapter."""
+    caller(request)
+    adapters = state(request).twofold.assistant.writer.generator.adapters()
+    names = [*MODELS, *(f"{model}@{adapter}" for adapter in adapters for model in MODELS)]
+    return {
+        "object": "list",
+        "data": [
+            {"id": name, "object": "model", "created": 0, "owned_by": "twofold"} for name in names
+        ],
+    }
+
+
+def _measured(request: Request, chat: ChatRequest) -> Iterator[str | Answer]:
+    """The assistant's events, counted."""
+    server = state(request)
+    try:
+        for event in server.twofold.assistant.answer(chat):
+            if isinstance(event, Answer):
+                server.metrics.answered(event)
+            yield event
+    except Exception as error:
+        server.metrics.failed(error)
+        raise
+
+
+async def _whole(request: Request, chat: ChatRequest) -> Answer:
+    async def watch() -> None:
+        while not await request.is_disconnected():
+            await asyncio.sleep(LEFT_POLL_S)
+        chat.cancelled.set()
+
+    watcher = asyncio.create_task(watch())
+    try:
+        events = await run_in_threadpool(lambda: list(_measured(request, chat)))
+    finally:
+        watcher.cancel()
+    answer = events[-1]
+    assert isinstance(answer, Answer)
+    return answer
+
+
+async def _stream(  # noqa: PLR0913, PLR0917 - one caller; the parts of one response
+    request: Request,
+    chat: ChatRequest,
+    first: str | Answer,
+    events: AsyncIterator[str | Answer],
+    head: dict[str, Any],
+    include_usage: bool,
+) -> AsyncIterator[str]:
+    """Server-sent events; citations come once, in the chunk that carries `finish_reason`."""
+    try:
+        yield _event(replies.chunk(head, {"role": "assistant", "content": ""}))
+        async for event in _chain(first, events):
+            if isinstance(event, str):
+                yield _event(replies.chunk(head, {"content": event}))
+                continue
+            url = base_url(request)
+            last = replies.chunk(
+                head,
+                {"annotations": replies.annotations(event, url)},
+                finish_reason=replies.finish_reason(event),
+            )
+            last["twofold"] = replies.details(event, url, state(request).twofold)
+            yield _event(last)
+            if include_usage:
+                empty = {**head, "object": "chat.completion.chunk", "choices": []}
+                yield _event({**empty, "usage": replies.usage(event)})
+        yield "data: [DONE]\n\n"
+    except Exception as error:  # noqa: BLE001 - the status is sent; the client learns it this way
+        yield _event(error_body(error))
+    finally:
+        chat.cancelled.set()
+
+
+async def _chain(
+    first: str | Answer, rest: AsyncIterator[str | Answer]
+) -> AsyncIterator[str | Answer]:
+    yield first
+    async for event in rest:
+        yield event
+
+
+def _event(data: dict[str, Any]) -> str:
+    return f"data: {json.dumps(data, ensure_ascii=False)}\n\n"

@@ -1,0 +1,18 @@
+"""The chat page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastapi import APIRouter
+from fastapi.responses import FileResponse
+
+PAGE = Path(__file__).parents[1] / "web"
+
+router = APIRouter()
+
+
+@router.get("/", include_in_schema=False)
+def index() -> FileResponse:
+    """The chat."""
+    return FileResponse(PAGE / "index.html")

@@ -1,0 +1,194 @@
+"""Builds every object from the settings, once. The only place that knows the concrete classes."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from retrieval.catalogue import Catalogue
+from retrieval.chunking import Chunker
+from retrieval.edge_store import EdgeStore, IndexManifest
+from retrieval.embedding import Embedder
+from retrieval.errors import RetrievalError
+from retrieval.ingest import Ingestor, SourceFile
+from retrieval.onnx_embedder import OnnxEmbedder
+from retrieval.reranking import CrossEncoderReranker, Reranker
+from retrieval.retriever import HybridRetriever
+from retrieval.sentence_transformer_embedder import SentenceTransformerEmbedder
+from router.head import HeadError, IntentHead
+from serving.answerability import Answerability, AnswerabilityError
+from serving.assistant import Assistant
+from serving.errors import SettingsError
+from serving.evidence import EvidenceFinder
+from serving.extractive_generator import ExtractiveGenerator
+from serving.generation import Generator
+from serving.openai_generator import OpenAIGenerator
+from serving.prompts import PromptBuilder
+from serving.settings import BUNDLED, GeneratorKind, Settings
+from serving.transformers_generator import TransformersGenerator
+from serving.writing import Writer
+from starter import bundle
+
+logger = logging.getLogger(__name__)
+
+
+class HomeInUseError(Exception):
+    """Another process holds this data folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Twofold:
+    """The open system: what HTTP handlers and commands work with."""
+
+    settings: Settings
+    catalogue: Catalogue
+    store: EdgeStore
+    embedder: Embedder
+    reranker: Reranker | None
+    ingestor: Ingestor
+    retriever: HybridRetriever
+    assistant: Assistant
+
+
+@contextmanager
+def open_twofold(settings: Settings) -> Iterator[Twofold]:
+    """Open the data folder, finish what a crash left over, and close it in the end.
+
+    Raises:
+        HomeInUseError: another process holds the index.
+        RetrievalError, SettingsError: a part cannot be built; says what to do.
+    """
+    with _hold(settings.home):
+        catalogue = Catalogue(f"sqlite:///{settings.home / 'documents.db'}")
+        embedder = build_embedder(settings)
+        store = _open_store(settings, embedder)
+        try:
+            twofold = _assemble(settings, catalogue, store, embedder)
+            twofold.ingestor.recover()
+            if settings.starter_documents:
+                _add_starter_documents(twofold)
+            yield twofold
+        finally:
+            store.close()
+            catalogue.close()
+
+
+def build_embedder(settings: Settings) -> Embedder:
+    """The bundled embedder with its adapter, or a sentence-transformers model by name."""
+    if settings.embedder == BUNDLED:
+        return OnnxEmbedder.bundled(settings.models_folder, adapter_dir=bundle.EMBEDDER_ADAPTER)
+    return SentenceTransformerEmbedder(settings.embedder)
+
+
+def _assemble(
+    settings: Settings, catalogue: Catalogue, store: EdgeStore, embedder: Embedder
+) -> Twofold:
+    reranker = CrossEncoderReranker(settings.reranker) if settings.reranker else None
+    retriever = HybridRetriever(
+        embedder=embedder, store=store, catalogue=catalogue, reranker=reranker
+    )
+    try:
+        head = IntentHead.load(settings.router_head or bundle.ROUTER_HEAD, embedder=embedder.name)
+        answerability = Answerability.load(
+            settings.answerability or bundle.ANSWERABILITY, embedder=embedder.name
+        )
+    except (HeadError, AnswerabilityError) as error:
+        raise SettingsError(str(error)) from error
+
+    def count_tokens(text: str) -> int:
+        return len(embedder.tokenizer.encode(text, add_special_tokens=False).ids)
+
+    quoting = ExtractiveGenerator(count_tokens)
+    assistant = Assistant(
+        retriever=retriever,
+        router=head,
+        evidence=EvidenceFinder(embedder),
+        answerability=answerability,
+        prompts=PromptBuilder(count_tokens=count_tokens, budget=settings.prompt_tokens),
+        writer=Writer(generator=_generator(settings, quoting), quoting=quoting),
+        passages_per_prompt=settings.passages_per_prompt,
+    )
+    chunker = Chunker(embedder.tokenizer, max_tokens=settings.passage_tokens)
+    ingestor = Ingestor(catalogue=catalogue, store=store, embedder=embedder, chunker=chunker)
+    return Twofold(
+        settings, catalogue, store, embedder, reranker, ingestor, retriever, assistant
+    )
+
+
+def _generator(settings: Settings, quoting: ExtractiveGenerator) -> Generator:
+    if settings.generator is GeneratorKind.TRANSFORMERS:
+        return TransformersGenerator(
+            settings.language_model or "",
+            adapters_dir=settings.home / "adapters",
+            nf4=settings.nf4,
+        )
+    if settings.generator is GeneratorKind.OPENAI:
+        return OpenAIGenerator(
+            base_url=settings.openai_base_url or "",
+            model=settings.openai_model or "",
+            api_key=settings.openai_api_key.get_secret_value(),
+            adapters=settings.openai_adapters,
+        )
+    return quoting
+
+
+def _open_store(settings: Settings, embedder: Embedder) -> EdgeStore:
+    manifest = IndexManifest(
+        embedder=embedder.name, dimension=embedder.dimension, language=settings.language
+    )
+    return EdgeStore(settings.home / "index", manifest)
+
+
+def rebuild_index(settings: Settings) -> int:
+    """Remake the index from the catalogue; returns the number of documents."""
+    with _hold(settings.home):
+        shutil.rmtree(settings.home / "index", ignore_errors=True)
+    with open_twofold(settings) as twofold:
+        return twofold.ingestor.reindex()
+
+
+def _add_starter_documents(twofold: Twofold) -> None:
+    """Index the bundled documents in a folder that never held any; goes on where it was killed."""
+    mark = twofold.settings.home / "starter-documents"
+    state = mark.read_text() if mark.is_file() else ""
+    if state == "added" or (not state and twofold.catalogue.count() > 0):
+        return
+    logger.info("indexing the bundled help centre of Meridian Air (some seconds, once)")
+    mark.write_text("adding")
+    for path in sorted(bundle.DOCUMENTS.rglob("*.*")):
+        source = path.relative_to(bundle.DOCUMENTS).as_posix()
+        file = SourceFile(source, path.read_bytes(), collection=path.parent.name)
+        try:
+            twofold.ingestor.put(file)
+        except RetrievalError as error:
+            logger.warning("skipped: %s", error)
+    mark.write_text("added")
+
+
+@contextmanager
+def _hold(home: Path) -> Iterator[None]:
+    """Make this process the only one that works in the folder."""
+    home.mkdir(parents=True, exist_ok=True)
+    lock = (home / "lock").open("a+")
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            lock.seek(0)
+            holder = lock.read().strip() or "unknown"
+            raise HomeInUseError(
+                f"the data in {home} is in use by process {holder}; stop it, or set TWOFOLD_HOME "
+                "to another folder"
+            ) from error
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+    finally:
+        lock.close()
