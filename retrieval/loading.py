@@ -90,8 +90,10 @@ def _strip_clutter(content: bytes) -> bytes:
     from bs4 import BeautifulSoup
 
     soup = BeautifulSoup(content, "html.parser")
-    for element in soup.find_all(_CLUTTER):
-        element.decompose()
+    breadcrumbs = soup.select("[class*=crumb], [role=navigation], [aria-label*=readcrumb]")
+    for element in (*soup.find_all(_CLUTTER), *breadcrumbs):
+        if not element.decomposed:
+            element.decompose()
     main = soup.find("main") or soup.find("article") or soup.body or soup
     return f"<html><head><meta charset='utf-8'></head><body>{main}</body></html>".encode()
 

@@ -68,7 +68,12 @@ class IntentHead:
         }
         path.parent.mkdir(parents=True, exist_ok=True)
         scratch = path.with_suffix(".tmp")
-        save_file({"weights": self.weights, "bias": self.bias}, scratch, metadata=metadata)
+        # safetensors writes an array's memory as it lies, so the rows must lie in order.
+        arrays = {
+            "weights": np.ascontiguousarray(self.weights),
+            "bias": np.ascontiguousarray(self.bias),
+        }
+        save_file(arrays, scratch, metadata=metadata)
         scratch.replace(path)
 
     @classmethod

@@ -99,7 +99,9 @@ class Answerability:
 
         path.parent.mkdir(parents=True, exist_ok=True)
         scratch = path.with_suffix(".tmp")
-        arrays = {"weights": self.weights, "mean": self.mean, "scale": self.scale}
+        arrays = {
+            name: np.ascontiguousarray(getattr(self, name)) for name in ("weights", "mean", "scale")
+        }
         metadata = {
             "bias": repr(self.bias),
             "threshold": repr(self.threshold),

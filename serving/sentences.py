@@ -25,7 +25,8 @@ class Unit:
 
 
 def units(text: str, *, table_header: str = "") -> list[Unit]:
-    """The quotable units of a passage, in order; headings and separators are left out."""
+    """The quotable units of a passage, in order; headings, separators and what only
+    announces a list or table are left out."""
     found: list[Unit] = []
     header = _cells(table_header) if table_header else []
     paragraph: list[tuple[int, str]] = []
@@ -47,7 +48,7 @@ def units(text: str, *, table_header: str = "") -> list[Unit]:
             paragraph.append((offset, line))
         offset += len(line) + 1
     found.extend(_sentences(paragraph))
-    return [unit for unit in found if re.search(r"\w", unit.text)]
+    return [unit for unit in found if re.search(r"\w", unit.text) and not unit.text.endswith(":")]
 
 
 def _cells(row: str) -> list[str]:

@@ -22,13 +22,17 @@ HELD_OUT_ORGANISATIONS = 8  # the last written help centres: measured on, never 
 
 @dataclass(frozen=True, slots=True)
 class WrittenPassage:
-    """A passage of a made-up organisation's help centre, and questions that it answers."""
+    """A passage of a made-up organisation's help centre, and questions that it answers.
+
+    `unanswered` are questions that no passage of the organisation answers.
+    """
 
     organisation: str
     title: str
     heading: str
     passage: str
     questions: tuple[str, ...]
+    unanswered: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,7 @@ def read_written_passages(*, trained_on: bool) -> list[WrittenPassage]:
             heading=row["heading"],
             passage=row["passage"],
             questions=tuple(row["questions"]),
+            unanswered=tuple(row["unanswered"]),
         )
         for row in rows
         if (row["organisation"] not in held_out) == trained_on

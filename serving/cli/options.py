@@ -13,6 +13,8 @@ from serving.settings import DEFAULT_PROFILE, Settings, load_settings
 if TYPE_CHECKING:
     from rich.console import Console
 
+PIPED_WIDTH = 400  # lines are not wrapped for `grep` and files
+
 
 def add_profile(parser: argparse.ArgumentParser) -> None:
     """`--profile NAME`."""
@@ -42,7 +44,7 @@ def console() -> Console:
     """Where people read; plain text when piped."""
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    return Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
 
 
 def print_json(value: object) -> None:

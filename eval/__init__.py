@@ -1,0 +1,1 @@
+"""Measures what the other rooms build: answers, routes, and how sure we are of each figure."""

@@ -1,0 +1,53 @@
+"""Confidence intervals for the figures that we publish."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+Z_95 = 1.959963984540054
+RESAMPLES = 2000
+SEED = 20261123
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A figure in [0, 1], from n observations, with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+def proportion(hits: int, n: int) -> Estimate:
+    """Share of hits with the Wilson score interval (Wilson 1927).
+
+    >>> e = proportion(8, 10)
+    >>> round(e.value, 2), round(e.low, 3), round(e.high, 3)
+    (0.8, 0.49, 0.943)
+    """
+    if not 0 <= hits <= n or n == 0:
+        raise ValueError(f"need 0 <= hits <= n and n > 0, got hits={hits!r}, n={n!r}")
+    share = hits / n
+    scale = 1 + Z_95**2 / n
+    centre = (share + Z_95**2 / (2 * n)) / scale
+    half = Z_95 / scale * math.sqrt(share * (1 - share) / n + Z_95**2 / (4 * n**2))
+    return Estimate(share, max(0.0, centre - half), min(1.0, centre + half), n)
+
+
+def bootstrap(items: Sequence[Item], statistic: Callable[[Sequence[Item]], float]) -> Estimate:
+    """A statistic of the items with its percentile bootstrap interval (Efron 1979)."""
+    rng = np.random.default_rng(SEED)
+    draws = [
+        statistic([items[i] for i in rng.integers(len(items), size=len(items))])
+        for _ in range(RESAMPLES)
+    ]
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return Estimate(statistic(items), float(low), float(high), len(items))
