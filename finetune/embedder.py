@@ -46,7 +46,7 @@ class Configuration:
     seed: int = 20261123
 
 
-SECOND_RUN = Configuration(steps=80, learning_rate=2e-4, refusals=True, seed=20261124)
+SECOND_RUN = Configuration(steps=60, learning_rate=2e-4, refusals=True, seed=20261124)
 
 
 def main() -> None:

@@ -24,9 +24,12 @@ from sqlalchemy import (
     Text,
     create_engine,
     event,
+    func,
+    insert,
+    select,
+    update,
 )
 from sqlalchemy import delete as sql_delete
-from sqlalchemy import func, insert, select, update
 from sqlalchemy.engine import Connection
 
 from retrieval.documents import EVERYONE, Document, Scope

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from retrieval.documents import Document, Passage, passage_id
@@ -103,7 +104,7 @@ def _sections(text: str, tokens: list[Token], offsets: list[int]) -> Iterator[_S
     """The text under each heading, without the heading line itself."""
     path: list[tuple[int, str]] = []
     start = 0
-    for opening, inline in zip(tokens, tokens[1:], strict=False):
+    for opening, inline in pairwise(tokens):
         if opening.type != "heading_open" or opening.level != 0 or opening.map is None:
             continue
         if text[start : offsets[opening.map[0]]].strip():

@@ -65,9 +65,7 @@ class EdgeStore:
         bm25 = edge.Query.Nearest(self._bm25.embed_query(text), using=_BM25)
         if vector is None:
             requests = [
-                edge.QueryRequest(
-                    limit, query=bm25, filter=within, params=idf, with_payload=True
-                ),
+                edge.QueryRequest(limit, query=bm25, filter=within, params=idf, with_payload=True),
                 edge.QueryRequest(LEG_LIMIT, query=bm25, filter=within, params=idf),
             ]
         else:
@@ -78,13 +76,18 @@ class EdgeStore:
             ]
             fusion = edge.Fusion.Dbsf()
             requests = [
-                edge.QueryRequest(limit, query=fusion, prefetches=legs, with_payload=True),
+                edge.QueryRequest(
+                    limit,
+                    query=fusion,  # type: ignore[arg-type]  # the stubs keep its class apart
+                    prefetches=legs,
+                    with_payload=True,
+                ),
                 edge.QueryRequest(LEG_LIMIT, query=bm25, filter=within, params=idf),
                 edge.QueryRequest(LEG_LIMIT, query=dense, filter=within),
             ]
         try:
             fused, *rankings = self._shard.query_batch(edge.QueryBatchRequest(requests))
-        except Exception as error:  # noqa: BLE001 - the engine raises bare Exceptions
+        except Exception as error:
             raise StoreError(f"the index cannot be searched: {error}") from error
         found = _Legs(
             bm25=_by_id(rankings[0]), dense=_by_id(rankings[1]) if vector is not None else {}
@@ -136,13 +139,13 @@ class EdgeStore:
     def _update(self, operation: edge.UpdateOperation) -> None:
         try:
             self._shard.update(operation)
-        except Exception as error:  # noqa: BLE001 - the engine raises bare Exceptions
+        except Exception as error:
             raise StoreError(f"the index cannot be written: {error}") from error
 
     def _flush(self) -> None:
         try:
             self._shard.flush()
-        except Exception as error:  # noqa: BLE001 - the engine raises bare Exceptions
+        except Exception as error:
             raise StoreError(f"the index cannot be flushed to disk: {error}") from error
 
 

@@ -53,7 +53,7 @@ class HashEmbedder:
         from tokenizers import Tokenizer, models, pre_tokenizers
 
         tokenizer = Tokenizer(models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
-        tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()  # type: ignore[assignment]
+        tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
         return tokenizer
 
     def embed(self, texts: Sequence[str]) -> Vectors:
@@ -64,4 +64,5 @@ class HashEmbedder:
                 digest = hashlib.blake2b(word.encode(), digest_size=4).digest()
                 vectors[row, int.from_bytes(digest, "big") % self.dimension] += 1
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        return (vectors / np.maximum(lengths, 1e-9)).astype(np.float32)
+        unit: Vectors = (vectors / np.maximum(lengths, 1e-9)).astype(np.float32)
+        return unit

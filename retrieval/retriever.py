@@ -55,7 +55,8 @@ class HybridRetriever:
     def embed(self, query: str) -> Vectors | None:
         """(d,) the query's vector, or None when the embedder is down: BM25 goes on without."""
         try:
-            return self._embedder.embed([query])[0]
+            vector: Vectors = self._embedder.embed([query])[0]
+            return vector
         except EmbeddingError:
             logger.exception("the embedder failed; searching with BM25 alone")
             return None

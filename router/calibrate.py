@@ -166,9 +166,7 @@ def _indexed(
         store = EdgeStore(Path(folder) / "index", manifest)
         catalogue = Catalogue(f"sqlite:///{folder}/documents.db")
         chunker = Chunker(embedder.tokenizer, max_tokens=passage_tokens)
-        ingestor = Ingestor(
-            catalogue=catalogue, store=store, embedder=embedder, chunker=chunker
-        )
+        ingestor = Ingestor(catalogue=catalogue, store=store, embedder=embedder, chunker=chunker)
         for file in files:
             ingestor.put(file)
         yield HybridRetriever(embedder=embedder, store=store, catalogue=catalogue)

@@ -104,9 +104,7 @@ def train(examples: Sequence[Example], embedder: Embedder) -> IntentHead:
         seen = folds != fold
         matrix, bias = _fit(vectors[seen], labels[seen], weights[seen])
         held_out[~seen] = vectors[~seen] @ matrix.T + bias
-    temperature = min(
-        TEMPERATURES, key=lambda t: _log_loss(held_out / t, labels, weights)
-    )
+    temperature = min(TEMPERATURES, key=lambda t: _log_loss(held_out / t, labels, weights))
     matrix, bias = _fit(vectors, labels, weights)
     return IntentHead(
         weights=matrix,
@@ -117,9 +115,7 @@ def train(examples: Sequence[Example], embedder: Embedder) -> IntentHead:
     )
 
 
-def _categorised(
-    path: Path, name: str, limit: int | None, rng: random.Random
-) -> Iterator[Example]:
+def _categorised(path: Path, name: str, limit: int | None, rng: random.Random) -> Iterator[Example]:
     table = route_table().data[name]
     rows: dict[str, list[str]] = {category: [] for category in table.intents}
     opener = gzip.open if path.suffix == ".gz" else open

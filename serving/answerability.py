@@ -90,7 +90,7 @@ class Answerability:
     def probabilities(self, values: Floats) -> Floats:
         """(n, len(FEATURES)) signals -> (n,) probabilities."""
         logits = ((values - self.mean) / self.scale) @ self.weights + self.bias  # (n,)
-        probabilities: Floats = 1 / (1 + np.exp(-logits))
+        probabilities: Floats = (1 / (1 + np.exp(-logits))).astype(np.float32)
         return probabilities
 
     def save(self, path: Path) -> None:

@@ -100,7 +100,9 @@ class Assistant:
     def check(self, request: ChatRequest) -> None:
         """Refuse what cannot be served, before anything is computed."""
         if not request.question.strip():
-            raise InvalidRequestError("the question is empty; write something to ask", param="messages")
+            raise InvalidRequestError(
+                "the question is empty; write something to ask", param="messages"
+            )
         if request.adapter and request.adapter not in self.writer.generator.adapters():
             known = ", ".join(self.writer.generator.adapters()) or "none"
             raise UnknownAdapterError(
@@ -125,9 +127,7 @@ class Assistant:
         """Retrieve and judge, unless the language model is to answer alone."""
         if routing.route is Route.FINE_TUNED and self.speaks:
             return Grounds()
-        found = self.retriever.search(
-            request.question, CANDIDATES, request.scope, vector=vector
-        )
+        found = self.retriever.search(request.question, CANDIDATES, request.scope, vector=vector)
         clock.timings_ms.update(found.timings_ms)
         with clock.stage("evidence"):
             passages, evidence = self.evidence.find(request.question, vector, found.passages)

@@ -44,8 +44,9 @@ class MarkerFilter:
         """What can be released now; the start of a possible marker is held back."""
         self._held += piece
         cut = _UNFINISHED.search(self._held)
-        ready, self._held = self._held[: cut.start()] if cut else self._held, (
-            self._held[cut.start() :] if cut else ""
+        ready, self._held = (
+            self._held[: cut.start()] if cut else self._held,
+            (self._held[cut.start() :] if cut else ""),
         )
         return self._release(ready)
 

@@ -49,7 +49,7 @@ def _quotes(prompt: Prompt, *, limit: int) -> Iterator[str]:
     for item in prompt.evidence:
         if item.index < len(prompt.passages):
             by_passage.setdefault(item.index, []).append(item)
-    for place, index in enumerate(sorted(by_passage)[:limit]):
+    for place, index in enumerate(_one_a_document(prompt, sorted(by_passage))[:limit]):
         units = by_passage[index]
         second = len(units) > 1 and units[1].score >= SECOND_UNIT_RATIO * units[0].score
         chosen = units[: 2 if place == 0 and second else 1]
@@ -59,3 +59,11 @@ def _quotes(prompt: Prompt, *, limit: int) -> Iterator[str]:
             for item in sorted(chosen, key=lambda item: item.unit.start)
         )
         yield f"{title}: {quoted}"
+
+
+def _one_a_document(prompt: Prompt, indices: Sequence[int]) -> list[int]:
+    """The best passage of each document: a later notice is worth more than the policy twice."""
+    best: dict[str, int] = {}
+    for index in indices:
+        best.setdefault(prompt.passages[index].passage.document_id, index)
+    return list(best.values())

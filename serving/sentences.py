@@ -6,7 +6,20 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-_ABBREVIATIONS = ("e.g", "i.e", "etc", "no", "nos", "approx", "incl", "max", "min", "vs", "mr", "dr")
+_ABBREVIATIONS = (
+    "e.g",
+    "i.e",
+    "etc",
+    "no",
+    "nos",
+    "approx",
+    "incl",
+    "max",
+    "min",
+    "vs",
+    "mr",
+    "dr",
+)
 _BOUNDARY = re.compile(r"(?<=[.!?])[\"'”’)*_]*\s+(?=[\"'“‘(*_\[]*[A-Z0-9€£$`])")
 _SEPARATOR_ROW = re.compile(r"^\s*\|?\s*:?-{2,}:?\s*(\|\s*:?-{2,}:?\s*)*\|?\s*$")
 _LIST_MARK = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+")
@@ -25,8 +38,11 @@ class Unit:
 
 
 def units(text: str, *, table_header: str = "") -> list[Unit]:
-    """The quotable units of a passage, in order; headings, separators and what only
-    announces a list or table are left out."""
+    """The quotable units of a passage, in order.
+
+    Headings, separators and what only announces a list or a table are left out.
+
+    """
     found: list[Unit] = []
     header = _cells(table_header) if table_header else []
     paragraph: list[tuple[int, str]] = []

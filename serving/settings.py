@@ -92,7 +92,8 @@ def load_settings(profile: str = DEFAULT_PROFILE, **overrides: Any) -> Settings:
     problems = [
         f"{name} is no setting; see `twofold doctor --settings`"
         for name in sorted(os.environ)
-        if name.startswith(PREFIX) and name.removeprefix(PREFIX).lower() not in Settings.model_fields
+        if name.startswith(PREFIX)
+        and name.removeprefix(PREFIX).lower() not in Settings.model_fields
     ]
     given = {name: value for name, value in overrides.items() if value is not None}
     environment = {

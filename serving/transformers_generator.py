@@ -73,7 +73,7 @@ class TransformersGenerator:
         sampling = request.sampling
 
         class Cancelled(StoppingCriteria):
-            def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:
+            def __call__(self, input_ids: Any, *_: Any, **__: Any) -> Any:
                 import torch
 
                 return torch.full(
@@ -160,13 +160,16 @@ def _load(model_name: str, *, nf4: bool) -> tuple[Any, Any]:
         if torch.cuda.is_available():
             options = {"dtype": torch.bfloat16, "device_map": {"": 0}}
             if nf4:
-                options["quantization_config"] = BitsAndBytesConfig(
+                quantization: Any = BitsAndBytesConfig
+                options["quantization_config"] = quantization(
                     load_in_4bit=True,
                     bnb_4bit_quant_type="nf4",
                     bnb_4bit_use_double_quant=True,
                     bnb_4bit_compute_dtype=torch.bfloat16,
                 )
-        model = AutoModelForCausalLM.from_pretrained(model_name, **options)
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            model_name, use_safetensors=True, **options
+        )
         tokenizer = AutoTokenizer.from_pretrained(model_name)
     except ImportError as error:
         raise GeneratorError(

@@ -116,9 +116,7 @@ def _assemble(
     )
     chunker = Chunker(embedder.tokenizer, max_tokens=settings.passage_tokens)
     ingestor = Ingestor(catalogue=catalogue, store=store, embedder=embedder, chunker=chunker)
-    return Twofold(
-        settings, catalogue, store, embedder, reranker, ingestor, retriever, assistant
-    )
+    return Twofold(settings, catalogue, store, embedder, reranker, ingestor, retriever, assistant)
 
 
 def _generator(settings: Settings, quoting: ExtractiveGenerator) -> Generator:

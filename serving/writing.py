@@ -26,7 +26,7 @@ class Written:
 
     text: str = ""
     markers: list[Marker] = field(default_factory=list)
-    usage: Usage = Usage(0, 0)
+    usage: Usage = field(default_factory=lambda: Usage(0, 0))
     truncated: bool = False
     refused: bool = False
     extractive: bool = False

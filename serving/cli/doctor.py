@@ -142,7 +142,9 @@ def _gpu(*, needed: bool) -> Finding:
     devices = sorted(Path("/dev").glob("nvidia[0-9]*"))
     state = f"{len(devices)} NVIDIA" if devices else "none"
     remedy = "the profile expects an NVIDIA GPU; on a CPU an 8B model answers very slowly"
-    return Finding("gpu", ok=bool(devices) or not needed, state=state, remedy=remedy, required=False)
+    return Finding(
+        "gpu", ok=bool(devices) or not needed, state=state, remedy=remedy, required=False
+    )
 
 
 def _print(findings: Sequence[Finding], profile: str) -> None:

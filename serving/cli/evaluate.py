@@ -21,7 +21,9 @@ def run(arguments: Sequence[str]) -> int:
     """Print the table; exit with 1 when a promised bar is missed."""
     parser = command_parser("evaluate")
     parser.add_argument("what", choices=("starter", "questions"), help="the bundled set, or a FILE")
-    parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help="JSON lines of questions")
+    parser.add_argument(
+        "file", nargs="?", type=Path, metavar="FILE", help="JSON lines of questions"
+    )
     parser.add_argument(
         "--split", choices=("dev", "test"), default="test", help="half of the set (default test)"
     )

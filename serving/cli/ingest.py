@@ -91,7 +91,8 @@ def _unbundle(path: Path) -> Iterator[LocalFile]:
     number = 0
     try:
         with opener(path, "rt", encoding="utf-8") as lines:
-            for number, line in enumerate(lines, start=1):
+            for line in lines:
+                number += 1
                 row = json.loads(line)
                 source = PurePosixPath(row["path"]).as_posix()
                 yield LocalFile(source, None, path, row["text"].encode())

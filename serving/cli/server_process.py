@@ -7,7 +7,7 @@ import os
 import secrets
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -49,15 +49,18 @@ class Address:
             return None
 
 
-def serve_forever(settings: Settings, announce: Announce) -> None:
-    """Serve until a signal comes; then close what is open and remove the server's file."""
+def serve_forever(settings: Settings, announce: Callable[[Twofold, Address], None]) -> None:
+    """Serve until a signal comes; then close what is open and remove the server's file.
+
+    `announce` is called once the system is open and the socket listens.
+    """
     if settings.host not in LOOPBACK and not settings.keys:
         raise SettingsError(
             f"listening on {settings.host} lets other machines in, and no keys are set; set "
             'TWOFOLD_KEYS, for example [{"key": "at least 16 characters"}], or use 127.0.0.1'
         )
     with _listen(settings.host, settings.port) as listener, open_twofold(settings) as twofold:
-        address = _address(settings, listener)
+        address = _address(listener)
         server = _server(twofold, address)
         address.write(settings.home)
         try:
@@ -71,7 +74,7 @@ def serve_forever(settings: Settings, announce: Announce) -> None:
 def serve_in_thread(settings: Settings) -> Iterator[Address]:
     """The same server on a free local port, for as long as the block runs."""
     with _listen(LOOPBACK[0], 0) as listener, open_twofold(settings) as twofold:
-        address = _address(settings, listener)
+        address = _address(listener)
         server = _server(twofold, address)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
@@ -80,13 +83,6 @@ def serve_in_thread(settings: Settings) -> Iterator[Address]:
         finally:
             server.should_exit = True
             thread.join()
-
-
-class Announce:
-    """Called once the system is open and the socket listens."""
-
-    def __call__(self, twofold: Twofold, address: Address) -> None:
-        """Tell people."""
 
 
 def _server(twofold: Twofold, address: Address) -> uvicorn.Server:
@@ -101,7 +97,7 @@ def _server(twofold: Twofold, address: Address) -> uvicorn.Server:
     return uvicorn.Server(config)
 
 
-def _address(settings: Settings, listener: socket.socket) -> Address:
+def _address(listener: socket.socket) -> Address:
     host, port = listener.getsockname()[:2]
     shown = {"0.0.0.0": LOOPBACK[0], "::": LOOPBACK[1]}.get(host, host)
     url = f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"

@@ -93,7 +93,7 @@ async def _whole(request: Request, chat: ChatRequest) -> Answer:
     return answer
 
 
-async def _stream(  # noqa: PLR0913, PLR0917 - one caller; the parts of one response
+async def _stream(
     request: Request,
     chat: ChatRequest,
     first: str | Answer,
@@ -111,7 +111,7 @@ async def _stream(  # noqa: PLR0913, PLR0917 - one caller; the parts of one resp
             url = base_url(request)
             last = replies.chunk(
                 head,
-                {"annotations": replies.annotations(event, url)},
+                {"annotations": replies.url_citations(event, url)},
                 finish_reason=replies.finish_reason(event),
             )
             last["twofold"] = replies.details(event, url, state(request).twofold)

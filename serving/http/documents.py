@@ -123,7 +123,7 @@ def search(body: SearchBody, request: Request) -> dict[str, Any]:
 
 def _put_all(request: Request, files: list[SourceFile]) -> dict[str, Any]:
     twofold = state(request).twofold
-    counts = dict.fromkeys(Outcome, 0)
+    counts = dict.fromkeys((outcome.value for outcome in Outcome), 0)
     documents, failed = [], []
     for file in files:
         try:
@@ -131,7 +131,7 @@ def _put_all(request: Request, files: list[SourceFile]) -> dict[str, Any]:
         except LoadingError as error:
             failed.append({"source": file.source, "reason": str(error)})
             continue
-        counts[outcome] += 1
+        counts[outcome.value] += 1
         passages = twofold.catalogue.passage_counts().get(document.id, 0)
         documents.append(replies.document(document, passages=passages))
     return {"object": "ingest_result", **counts, "failed": failed, "documents": documents}

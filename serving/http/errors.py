@@ -41,7 +41,7 @@ STATUS: tuple[tuple[type[Exception], int, str], ...] = (
     (StoreError, 503, "server_error"),
     (RetrievalError, 503, "server_error"),
 )
-_CODES = {
+_CODES: dict[type[Exception], str] = {
     DocumentNotFoundError: "document_not_found",
     LoadingError: "unreadable_document",
     StoreError: "index_unavailable",

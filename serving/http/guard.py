@@ -25,6 +25,7 @@ class Guard:
         self._max_upload_bytes = max_upload_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Check an HTTP request, pass it on, add headers to the reply."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -21,7 +21,10 @@ class Metrics:
             registry=self._registry,
         )
         self._errors = Counter(
-            "twofold_errors", "Questions that ended in an error.", ["error"], registry=self._registry
+            "twofold_errors",
+            "Questions that ended in an error.",
+            ["error"],
+            registry=self._registry,
         )
         self._degraded = Counter(
             "twofold_degraded",

@@ -17,7 +17,7 @@ def completion(
         "role": "assistant",
         "content": answer.text,
         "refusal": None,
-        "annotations": annotations(answer, base_url),
+        "annotations": url_citations(answer, base_url),
     }
     choice = {
         "index": 0,
@@ -57,7 +57,7 @@ def usage(answer: Answer) -> dict[str, int]:
     }
 
 
-def annotations(answer: Answer, base_url: str) -> list[dict[str, Any]]:
+def url_citations(answer: Answer, base_url: str) -> list[dict[str, Any]]:
     """OpenAI's `url_citation`, one a marker."""
     return [
         {
