@@ -21,12 +21,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from finetune.retrieval_data import Pair, batches
-from finetune.training_run import Schedule, run
+from finetune.training_run import Schedule, run, save_adapter
 
 if TYPE_CHECKING:
     import torch
-
-BASE_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +89,7 @@ def train(
         out,
         resume=resume,
     )
-    _save(model, out / "adapter")
+    save_adapter(model, out / "adapter")
 
 
 def _model(configuration: Configuration, start: Path | None) -> tuple[Any, Any]:
@@ -148,16 +146,6 @@ def _embed(
     mask = encoded["attention_mask"].unsqueeze(-1)
     pooled = (hidden * mask).sum(1) / mask.sum(1).clamp(min=1)  # (batch, d)
     return torch.nn.functional.normalize(pooled, dim=1)
-
-
-def _save(model: Any, folder: Path) -> None:
-    """Half precision, and no path of this machine in the configuration."""
-    import torch
-
-    model.peft_config["default"].base_model_name_or_path = BASE_MODEL
-    model.to(torch.float16).save_pretrained(folder)
-    (folder / "README.md").unlink(missing_ok=True)  # PEFT's template; the model card is ours
-    (folder / "adapter_model.safetensors").chmod(0o644)
 
 
 if __name__ == "__main__":

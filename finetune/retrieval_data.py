@@ -34,8 +34,8 @@ def batches(
     batch, since a second copy would count as a wrong answer.
     """
     rng = random.Random(seed)
-    centres = _help_centres()
-    pool = [pair for name in SETS for pair in _beir_pairs(data / name)]
+    centres = help_centres()
+    pool = [pair for name in SETS for pair in beir_pairs(data / name)]
     rng.shuffle(pool)
     position = 0
     while True:
@@ -53,7 +53,8 @@ def batches(
             yield batch
 
 
-def _help_centres() -> list[list[WrittenPassage]]:
+def help_centres() -> list[list[WrittenPassage]]:
+    """The written help centres that are not held out, one list each."""
     centres: dict[str, list[WrittenPassage]] = {}
     for row in read_written_passages(trained_on=True):
         centres.setdefault(row.organisation, []).append(row)
@@ -66,7 +67,8 @@ def _pair(row: WrittenPassage, rng: random.Random, *, refusals: bool) -> Pair:
     return Pair(question, passage, row.unanswered if refusals else ())
 
 
-def _beir_pairs(folder: Path) -> list[Pair]:
+def beir_pairs(folder: Path) -> list[Pair]:
+    """Every judged question of a set in BEIR layout, with its passage."""
     passages = {
         row["_id"]: f"{row.get('title', '')}\n{row['text']}".strip()
         for row in _rows(folder / "corpus.jsonl.gz")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+BASE_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 CHECKPOINT_STEPS = 25
 CHECKPOINT = "checkpoint.pt"
 
@@ -74,6 +75,16 @@ def run(
         )
         if step % CHECKPOINT_STEPS == 0:
             _checkpoint(out, step, model, optimizer, rate)
+
+
+def save_adapter(model: Any, folder: Path) -> None:
+    """Half precision, and no path of this machine in the configuration."""
+    import torch
+
+    model.peft_config["default"].base_model_name_or_path = BASE_MODEL
+    model.to(torch.float16).save_pretrained(folder)
+    (folder / "README.md").unlink(missing_ok=True)  # PEFT's template; the model card is ours
+    (folder / "adapter_model.safetensors").chmod(0o644)
 
 
 def _checkpoint(out: Path, step: int, model: Any, optimizer: Any, rate: Any) -> None:

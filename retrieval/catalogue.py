@@ -32,7 +32,7 @@ from sqlalchemy import (
 from sqlalchemy import delete as sql_delete
 from sqlalchemy.engine import Connection
 
-from retrieval.documents import EVERYONE, Document, Scope
+from retrieval.documents import Document, Scope
 from retrieval.errors import DocumentNotFoundError
 
 
@@ -146,7 +146,7 @@ class Catalogue:
         """Switch to a generation in one transaction; returns the generations it retires."""
         same = _documents.c.id == document.id
         with self._engine.begin() as connection:
-            retired = _retire(connection, document.id)
+            retired = _retire(connection, document.id, keep=document.generation)
             connection.execute(
                 update(_documents)
                 .where(same, _documents.c.generation == document.generation)
@@ -155,7 +155,10 @@ class Catalogue:
         return retired
 
     def retire(self, document_id: str) -> list[int]:
-        """Stop a document from answering; returns the generations whose passages must go."""
+        """Stop a document from answering, now and after a crash.
+
+        Returns the generations whose passages must go.
+        """
         with self._engine.begin() as connection:
             return _retire(connection, document_id)
 
@@ -196,10 +199,11 @@ def _engine(url: str) -> Engine:
     return engine
 
 
-def _retire(connection: Connection, document_id: str) -> list[int]:
-    live = (_documents.c.id == document_id, _documents.c.state == State.LIVE)
-    retired = list(connection.execute(select(_documents.c.generation).where(*live)).scalars())
-    connection.execute(update(_documents).where(*live).values(state=State.DELETING))
+def _retire(connection: Connection, document_id: str, *, keep: int | None = None) -> list[int]:
+    """Mark every generation but `keep` for deletion, those that a crash left pending included."""
+    others = (_documents.c.id == document_id, _documents.c.generation != (keep or 0))
+    retired = list(connection.execute(select(_documents.c.generation).where(*others)).scalars())
+    connection.execute(update(_documents).where(*others).values(state=State.DELETING))
     return retired
 
 
@@ -210,7 +214,7 @@ def _visible(document: Document, scope: Scope) -> bool:
 
 def _document(row: Row[tuple[object, ...]]) -> Document:
     updated_at: datetime = row.updated_at
-    groups: Sequence[str] = json.loads(row.groups) or [EVERYONE]
+    groups: Sequence[str] = json.loads(row.groups)
     return Document(
         id=row.id,
         title=row.title,

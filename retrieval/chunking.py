@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from retrieval.documents import Document, Passage, passage_id
+from retrieval.loading import plain_heading
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
@@ -93,11 +94,8 @@ def _parse(text: str) -> list[Token]:
 
 def _line_offsets(text: str) -> list[int]:
     """Character offset of every line's start, and of the end of the text."""
-    offsets = [0]
-    for line in text.split("\n"):
-        offsets.append(offsets[-1] + len(line) + 1)
-    offsets[-1] = len(text)
-    return offsets
+    ends = [match.end() for match in re.finditer(r"\r\n|\n|\r", text)]  # as Markdown has it
+    return [0, *ends, len(text)]
 
 
 def _sections(text: str, tokens: list[Token], offsets: list[int]) -> Iterator[_Section]:
@@ -111,15 +109,10 @@ def _sections(text: str, tokens: list[Token], offsets: list[int]) -> Iterator[_S
             yield _Section(tuple(name for _, name in path), start, offsets[opening.map[0]])
         level = int(opening.tag[1])
         path = [(depth, name) for depth, name in path if depth < level]
-        path.append((level, _plain(inline.content)))
+        path.append((level, plain_heading(inline.content)))
         start = offsets[opening.map[1]]
     if text[start:].strip():
         yield _Section(tuple(name for _, name in path), start, len(text))
-
-
-def _plain(heading: str) -> str:
-    without_attributes = re.sub(r"\s*\{[^{}]*\}\s*$", "", heading)
-    return re.sub(r"[`*_]", "", re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", without_attributes)).strip()
 
 
 def _tables(text: str, tokens: list[Token], offsets: list[int]) -> Iterator[_Table]:

@@ -47,10 +47,14 @@ class EdgeStore:
     """Implements `Store` on an Edge shard; fusion, filters and IDF are the engine's own."""
 
     def __init__(self, folder: Path, manifest: IndexManifest) -> None:
+        try:
+            bm25 = edge.Bm25Config(language=manifest.language, avg_len=manifest.avg_len)
+            self._bm25 = edge.Bm25(bm25)
+        except ValueError as error:
+            raise StoreError(
+                f"BM25 cannot be set up: {error}; the language is a name such as 'english'"
+            ) from error
         self._shard = _open(folder, manifest)
-        self._bm25 = edge.Bm25(
-            edge.Bm25Config(language=manifest.language, avg_len=manifest.avg_len)
-        )
 
     def search(
         self, text: str, vector: Vectors | None, *, scope: Scope, limit: int
@@ -92,7 +96,9 @@ class EdgeStore:
         found = _Legs(
             bm25=_by_id(rankings[0]), dense=_by_id(rankings[1]) if vector is not None else {}
         )
-        return [_scored(point, found) for point in fused]
+        # The engine returns ties in any order; by id, runs repeat.
+        ordered = sorted(fused, key=lambda point: (-point.score, str(point.id)))
+        return [_scored(point, found) for point in ordered]
 
     def upsert(self, document: Document, passages: Sequence[Passage], vectors: Vectors) -> None:
         """Write in batches and flush, so the passages survive whatever comes next."""
@@ -177,9 +183,8 @@ def _open(folder: Path, manifest: IndexManifest) -> edge.EdgeShard:
 
 
 def _check(folder: Path, stored: dict[str, Any], manifest: IndexManifest) -> None:
-    wanted = {"embedder": manifest.embedder, "language": manifest.language}
-    differing = {key: (stored.get(key), value) for key, value in wanted.items()}
-    for key, (has, wants) in differing.items():
+    for key, wants in asdict(manifest).items():
+        has = stored.get(key)
         if has != wants:
             raise IndexMismatchError(
                 f"the index in {folder} was built with {key} {has!r}, but the settings ask for "

@@ -20,6 +20,7 @@ from retrieval.documents import (
     document_id,
 )
 from retrieval.embedding import Embedder
+from retrieval.errors import RetrievalError
 from retrieval.loading import load
 from retrieval.store import Store
 
@@ -45,6 +46,9 @@ class SourceFile:
     collection: str = DEFAULT_COLLECTION
     tenant: str = DEFAULT_TENANT
     groups: tuple[str, ...] = (EVERYONE,)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "groups", tuple(sorted(set(self.groups))) or (EVERYONE,))
 
     @property
     def document_id(self) -> str:
@@ -89,7 +93,13 @@ class Ingestor:
                 updated_at=datetime.now(UTC),
             )
             self._catalogue.add_pending(document)
-            self._index(document)
+            try:
+                passages = self._write(document)
+            except Exception:
+                # Only a crash leaves a pending generation behind; an error takes it back.
+                self._discard(document.id, document.generation)
+                raise
+            self._switch(document, passages)
             return document, Outcome.UPDATED if known else Outcome.ADDED
 
     def delete(self, document_id: str, scope: Scope) -> None:
@@ -110,27 +120,40 @@ class Ingestor:
                 self._discard(document.id, document.generation)
             for document in self._catalogue.in_state(State.PENDING):
                 logger.info("resuming the interrupted ingest of %s", document.source)
-                self._index(document)
+                self._resume(document)
 
     def reindex(self) -> int:
         """Index every live document anew, for a store that was emptied; returns how many."""
         with self._writing:
             documents = self._catalogue.in_state(State.LIVE)
             for document in documents:
-                passages = self._chunker.chunk(document)
-                vectors = self._embedder.embed([passage.searchable for passage in passages])
-                self._store.upsert(document, passages, vectors)
+                self._write(document)
             return len(documents)
 
     def passages(self, document: Document) -> list[Passage]:
         """The passages of a document, as they are indexed."""
         return self._chunker.chunk(document)
 
-    def _index(self, document: Document) -> None:
+    def _resume(self, document: Document) -> None:
+        live = self._catalogue.find(document.id)
+        if live is not None and live.generation > document.generation:
+            self._discard(document.id, document.generation)
+            return
+        try:
+            self._switch(document, self._write(document))
+        except RetrievalError:
+            logger.exception("cannot index %s; the next start tries again", document.source)
+
+    def _write(self, document: Document) -> int:
+        """Put a generation into the index, where it does not answer yet; returns its passages."""
         passages = self._chunker.chunk(document)
         vectors = self._embedder.embed([passage.searchable for passage in passages])
         self._store.upsert(document, passages, vectors)
-        for generation in self._catalogue.make_live(document, passages=len(passages)):
+        return len(passages)
+
+    def _switch(self, document: Document, passages: int) -> None:
+        """Let a generation answer, and remove those before it."""
+        for generation in self._catalogue.make_live(document, passages=passages):
             self._discard(document.id, generation)
 
     def _discard(self, document_id: str, generation: int) -> None:

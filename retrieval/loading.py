@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import zipfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import PurePosixPath
@@ -19,7 +20,11 @@ CONVERTED = (".html", ".htm", ".pdf", ".docx", ".csv")
 SUPPORTED = PLAIN + CONVERTED
 MAX_TITLE_CHARS = 120
 
-_CLUTTER = ("nav", "footer", "aside", "script", "style", "noscript", "form", "template")
+MAX_BREADCRUMB_CHARS = 200
+
+_CLUTTER = "nav, footer, aside, script, style, noscript, template, button, input, select, textarea"
+_BREADCRUMBS = "[class*=crumb], [role=navigation], [aria-label*=readcrumb]"
+_ZIP_MEMBER = {".docx": "word/document.xml"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +48,18 @@ def load(name: str, content: bytes) -> LoadedText:
             f"{name!r} has the unsupported type {suffix!r}; supported are {', '.join(SUPPORTED)}"
         )
     text = _decode(name, content) if suffix in PLAIN else _convert(name, content, suffix)
-    text = text.replace("\r\n", "\n").replace("\x00", "").strip() + "\n"
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "").strip() + "\n"
     if not text.strip():
         raise LoadingError(
             f"{name!r} holds no text; if it is a scan, run it through text recognition first"
         )
     if suffix == ".pdf":
         text = _promote_first_line(text)
-    return LoadedText(_title(text, name), text)
+    first = text.partition("\n")[0]
+    if suffix == ".pdf" and len(first) <= MAX_TITLE_CHARS:
+        return LoadedText(_title(text, fallback=first), text)
+    stem = PurePosixPath(name).stem.replace("-", " ").replace("_", " ").strip()
+    return LoadedText(_title(text, fallback=stem), text)
 
 
 def _decode(name: str, content: bytes) -> str:
@@ -63,19 +72,45 @@ def _decode(name: str, content: bytes) -> str:
 
 
 def _convert(name: str, content: bytes, suffix: str) -> str:
+    from bs4.exceptions import ParserRejectedMarkup
     from markitdown import MarkItDownException, StreamInfo
 
-    if suffix in (".html", ".htm"):
-        content = _strip_clutter(content)
+    _check_type(name, content, suffix)
     info = StreamInfo(extension=suffix, charset="utf-8" if suffix == ".csv" else None)
     try:
+        if suffix in (".html", ".htm"):
+            content = _strip_clutter(content)
+        elif suffix == ".csv":
+            content = _decode(name, content).encode()
         result = _converter().convert_stream(io.BytesIO(content), stream_info=info)
-    except (MarkItDownException, ValueError, KeyError, OSError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else "unreadable content"
+    except (
+        MarkItDownException,
+        ParserRejectedMarkup,
+        ValueError,
+        KeyError,
+        OSError,
+        RuntimeError,
+    ) as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        reason = lines[-1] if lines else type(error).__name__
         raise LoadingError(
             f"{name!r} could not be read as {suffix}: {reason}; check that it opens elsewhere"
         ) from error
     return str(result.text_content)
+
+
+def _check_type(name: str, content: bytes, suffix: str) -> None:
+    """A file must be what its name says; the converter alone would guess and go on."""
+    fits = True
+    if suffix == ".pdf":
+        fits = b"%PDF-" in content[:1024]
+    elif suffix in _ZIP_MEMBER:
+        try:
+            fits = _ZIP_MEMBER[suffix] in zipfile.ZipFile(io.BytesIO(content)).namelist()
+        except zipfile.BadZipFile:
+            fits = False
+    if not fits:
+        raise LoadingError(f"{name!r} is no {suffix} file, whatever its name says")
 
 
 @cache
@@ -86,30 +121,48 @@ def _converter() -> MarkItDown:
 
 
 def _strip_clutter(content: bytes) -> bytes:
-    """Drop what surrounds a page's text: menus, footers, scripts."""
+    """Drop what surrounds a page's text: menus, footers, scripts, breadcrumbs."""
     from bs4 import BeautifulSoup
 
     soup = BeautifulSoup(content, "html.parser")
-    breadcrumbs = soup.select("[class*=crumb], [role=navigation], [aria-label*=readcrumb]")
-    for element in (*soup.find_all(_CLUTTER), *breadcrumbs):
+    trails = [
+        element
+        for element in soup.select(_BREADCRUMBS)
+        if len(element.get_text()) <= MAX_BREADCRUMB_CHARS and not element.select("h1, h2, h3")
+    ]
+    for element in (*soup.select(_CLUTTER), *trails):
         if not element.decomposed:
             element.decompose()
-    main = soup.find("main") or soup.find("article") or soup.body or soup
+    articles = soup.find_all("article")
+    main = soup.find("main") or (articles[0] if len(articles) == 1 else None) or soup.body or soup
     return f"<html><head><meta charset='utf-8'></head><body>{main}</body></html>".encode()
 
 
 def _promote_first_line(text: str) -> str:
     """Give text that came without headings its first line as one."""
     first, _, rest = text.partition("\n")
-    if re.search(r"^#", text, re.MULTILINE) or len(first) > MAX_TITLE_CHARS:
+    if not rest.strip() or re.search(r"^#", text, re.MULTILINE) or len(first) > MAX_TITLE_CHARS:
         return text
     return f"# {first.strip()}\n{rest}"
 
 
-def _title(text: str, name: str) -> str:
-    heading = re.search(r"^#{1,6}\s+(.+?)\s*#*\s*$", text, re.MULTILINE)
-    if heading is None:
-        return PurePosixPath(name).stem.replace("-", " ").replace("_", " ").strip()
-    plain = re.sub(r"\s*\{[^{}]*\}\s*$", "", heading.group(1))  # attribute blocks: `{ #anchor }`
-    plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", plain)
-    return re.sub(r"[`*]", "", plain).strip()[:MAX_TITLE_CHARS]
+def _title(text: str, *, fallback: str) -> str:
+    """The first heading outside of code."""
+    in_code = False
+    for line in text.splitlines():
+        if line.lstrip().startswith(("```", "~~~")):
+            in_code = not in_code
+        marks = len(line) - len(line.lstrip("#"))
+        if not in_code and 1 <= marks <= 6 and line[marks : marks + 1].isspace():
+            plain = plain_heading(line[marks:].strip().rstrip("#"))
+            if plain:
+                return plain[:MAX_TITLE_CHARS]
+    return fallback
+
+
+def plain_heading(heading: str) -> str:
+    """A heading without links, code marks, emphasis and trailing attributes: `{ #anchor }`."""
+    text = heading.rstrip()
+    if text.endswith("}") and "{" in text:
+        text = text[: text.rindex("{")]
+    return re.sub(r"[`*]", "", re.sub(r"\[([^\[\]]*)\]\([^()]*\)", r"\1", text)).strip()

@@ -1,6 +1,6 @@
-"""Sentence-embedding weights -> an int8 ONNX graph, made once and named by the weights' hash.
+"""MiniLM weights and an adapter -> an int8 ONNX graph, made once and named by the weights' hash.
 
-Run as `python -m retrieval.onnx_export WEIGHTS_DIR TARGET_DIR [ADAPTER_DIR]`, which
+Run as `python -m retrieval.onnx_export KIND WEIGHTS_DIR TARGET_DIR [ADAPTER_DIR]`, which
 `ensure_exported` does in a child process, so that the process that serves never loads torch.
 """
 
@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,16 @@ _FORMAT = "v1"  # part of the folder's name; raise it when the graph changes
 logger = logging.getLogger(__name__)
 
 
-def ensure_exported(weights_dir: Path, models_dir: Path, *, adapter_dir: Path | None) -> Path:
+class Kind(StrEnum):
+    """What the graph computes from token ids, mask and types, each (batch, tokens)."""
+
+    EMBEDDER = "embedder"  # (batch, d) unit vectors
+    RERANKER = "reranker"  # (batch,) scores of question-passage pairs
+
+
+def ensure_exported(
+    kind: Kind, weights_dir: Path, models_dir: Path, *, adapter_dir: Path | None
+) -> Path:
     """Folder that holds `MODEL_FILE` and `TOKENIZER_FILE`; exports them the first time (~30 s).
 
     An adapter (PEFT, safetensors) is merged into the weights before the export.
@@ -46,26 +56,26 @@ def ensure_exported(weights_dir: Path, models_dir: Path, *, adapter_dir: Path | 
         with source.open("rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)
-    target = models_dir / f"embedder-{digest.hexdigest()[:12]}-{_FORMAT}"
+    target = models_dir / f"{kind}-{digest.hexdigest()[:12]}-{_FORMAT}"
     if (target / MODEL_FILE).is_file():
         return target
-    logger.info("exporting the embedder to ONNX, once (about half a minute)")
+    logger.info("exporting the %s to ONNX, once (about half a minute)", kind)
     arguments = [str(path) for path in (weights_dir, target, adapter_dir) if path is not None]
-    command = [sys.executable, "-m", "retrieval.onnx_export", *arguments]
+    command = [sys.executable, "-m", "retrieval.onnx_export", kind, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise EmbeddingError(f"ONNX export of {weights_dir} failed:\n{done.stderr[-2000:]}")
     return target
 
 
-def export(weights_dir: Path, target: Path, adapter_dir: Path | None = None) -> None:
+def export(kind: Kind, weights_dir: Path, target: Path, adapter_dir: Path | None = None) -> None:
     """Write the graph beside its tokenizer; the folder appears whole or not at all."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-") as scratch:
         full = Path(scratch) / "model.onnx"
         finished = Path(scratch) / "finished"
         finished.mkdir()
-        _export_fp32(weights_dir, full, adapter_dir)
+        _export_fp32(kind, weights_dir, full, adapter_dir)
         _quantize(full, finished / MODEL_FILE)
         shutil.copy(weights_dir / TOKENIZER_FILE, finished / TOKENIZER_FILE)
         try:
@@ -75,51 +85,76 @@ def export(weights_dir: Path, target: Path, adapter_dir: Path | None = None) -> 
                 raise
 
 
-def _export_fp32(weights_dir: Path, path: Path, adapter_dir: Path | None) -> None:
+def _export_fp32(kind: Kind, weights_dir: Path, path: Path, adapter_dir: Path | None) -> None:
     import torch
-    from transformers import AutoModel
 
-    encoder = AutoModel.from_pretrained(weights_dir, attn_implementation="eager")
-    if adapter_dir is not None:
-        from peft import PeftModel
-
-        encoder = PeftModel.from_pretrained(encoder, str(adapter_dir)).merge_and_unload()
-    encoder.eval()
     ids = torch.randint(1000, 2000, (2, 16))
     batch, tokens = torch.export.Dim("batch"), torch.export.Dim("tokens")
     torch.onnx.export(
-        _mean_pooled(encoder),
+        _graph(kind, _merged(kind, weights_dir, adapter_dir)),
         (ids, torch.ones_like(ids), torch.zeros_like(ids)),
         path,
         input_names=["input_ids", "attention_mask", "token_type_ids"],
-        output_names=["sentence_embedding"],
+        output_names=[f"{kind}_output"],
         dynamic_shapes=({0: batch, 1: tokens},) * 3,
         dynamo=True,
         verbose=False,
     )
 
 
-def _mean_pooled(encoder: torch.nn.Module) -> torch.nn.Module:
+def _merged(kind: Kind, weights_dir: Path, adapter_dir: Path | None) -> torch.nn.Module:
+    from transformers import AutoModel, AutoModelForSequenceClassification
+
+    if kind is Kind.EMBEDDER:
+        model = AutoModel.from_pretrained(weights_dir, attn_implementation="eager")
+    else:
+        model = AutoModelForSequenceClassification.from_pretrained(
+            weights_dir, num_labels=1, attn_implementation="eager"
+        )
+    if adapter_dir is not None:
+        from peft import PeftModel
+
+        model = PeftModel.from_pretrained(model, str(adapter_dir)).merge_and_unload()
+    merged: torch.nn.Module = model.eval()
+    return merged
+
+
+def _graph(kind: Kind, model: torch.nn.Module) -> torch.nn.Module:
     import torch
 
     class MeanPooled(torch.nn.Module):
-        """(batch, tokens) ids -> (batch, d) unit vectors: the mean over unmasked tokens."""
+        """The mean over unmasked tokens, at length 1: (batch, d)."""
 
         def __init__(self) -> None:
             super().__init__()
-            self.encoder = encoder
+            self.model = model
 
         def forward(
             self, ids: torch.Tensor, mask: torch.Tensor, types: torch.Tensor
         ) -> torch.Tensor:
-            hidden = self.encoder(
+            hidden = self.model(
                 input_ids=ids, attention_mask=mask, token_type_ids=types
             ).last_hidden_state  # (batch, tokens, d)
             weights = mask.unsqueeze(-1).to(hidden.dtype)
             pooled = (hidden * weights).sum(1) / weights.sum(1).clamp(min=1e-9)  # (batch, d)
             return torch.nn.functional.normalize(pooled, dim=1)
 
-    return MeanPooled().eval()
+    class Scored(torch.nn.Module):
+        """The one logit of each pair: (batch,)."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(
+            self, ids: torch.Tensor, mask: torch.Tensor, types: torch.Tensor
+        ) -> torch.Tensor:
+            logits: torch.Tensor = self.model(
+                input_ids=ids, attention_mask=mask, token_type_ids=types
+            ).logits  # (batch, 1)
+            return logits[:, 0]
+
+    return (MeanPooled() if kind is Kind.EMBEDDER else Scored()).eval()
 
 
 def _quantize(source: Path, target: Path) -> None:
@@ -129,4 +164,4 @@ def _quantize(source: Path, target: Path) -> None:
 
 
 if __name__ == "__main__":
-    export(*(Path(argument) for argument in sys.argv[1:4]))
+    export(Kind(sys.argv[1]), *(Path(argument) for argument in sys.argv[2:5]))

@@ -39,7 +39,7 @@ class CrossEncoderReranker:
             ) from error
         try:
             self._model = CrossEncoder(model_name, max_length=max_tokens)
-        except (OSError, ValueError) as error:
+        except Exception as error:
             raise RerankError(
                 f"cannot load cross-encoder {model_name!r}: {error}; give a folder that holds "
                 "one, or a hub name where a network is available"
@@ -54,9 +54,9 @@ class CrossEncoderReranker:
             scores = self._model.predict(
                 pairs, batch_size=self._batch_size, show_progress_bar=False
             )
-        except (RuntimeError, ValueError, IndexError) as error:
+            return [float(score) for score in scores]
+        except Exception as error:
             raise RerankError(f"{self.name} failed on {len(pairs)} passages: {error}") from error
-        return [float(score) for score in scores]
 
 
 class OverlapReranker:

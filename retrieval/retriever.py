@@ -79,9 +79,8 @@ class HybridRetriever:
             vector = self.embed(query)
             timings["embed"] = _ms_since(started)
             started = time.perf_counter()
-        # A replaced document's old passages may still be stored: ask for some to spare.
         wanted = max(k, RERANK_CANDIDATES if self._reranker else 0)
-        found = self._live(self._store.search(query, vector, scope=scope, limit=wanted + k))
+        found = self._search_live(query, vector, scope=scope, wanted=wanted)
         timings["search"] = _ms_since(started)
         degraded = [] if vector is not None else ["embedder"]
         if self._reranker and found:
@@ -93,6 +92,18 @@ class HybridRetriever:
                 degraded.append("reranker")
             timings["rerank"] = _ms_since(started)
         return Retrieved(tuple(found[:k]), tuple(degraded), timings)
+
+    def _search_live(
+        self, query: str, vector: Vectors | None, *, scope: Scope, wanted: int
+    ) -> list[ScoredPassage]:
+        """Old passages of replaced documents may still be stored: ask for more until it suffices."""
+        limit = 2 * wanted
+        while True:
+            found = self._store.search(query, vector, scope=scope, limit=limit)
+            live = self._live(found)
+            if len(live) >= wanted or len(found) < limit:
+                return live
+            limit *= 4
 
     def _live(self, found: list[ScoredPassage]) -> list[ScoredPassage]:
         live = self._catalogue.live_generations({hit.passage.document_id for hit in found})

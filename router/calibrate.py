@@ -4,9 +4,9 @@
 
 Questions with an answer: the answerable `dev` questions over the starter documents, and those of
 the written help centres that the embedder was not trained on. Questions without: the unanswerable
-`dev` questions, and the others again with their own passage taken away, which leaves the
-neighbouring passages of the same help centre to be mistaken for an answer. The threshold is chosen
-on the `dev` questions, with each question's probability predicted by a model that has not seen it.
+`dev` questions, and those that were written to be nearly answered by those help centres. The
+threshold is chosen on the `dev` questions, with each question's probability predicted by a model
+that has not seen it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import numpy as np
 
 from retrieval.catalogue import Catalogue
 from retrieval.chunking import Chunker
-from retrieval.documents import Scope, ScoredPassage
+from retrieval.documents import Scope
 from retrieval.edge_store import EdgeStore, IndexManifest
 from retrieval.embedding import Embedder
 from retrieval.ingest import Ingestor, SourceFile
@@ -35,7 +35,7 @@ from starter import bundle
 
 SEED = 20261123
 FOLDS = 10
-MAX_WRONG_REFUSALS = 0.06  # of the answerable dev questions; leaves room below the promised 10 %
+MAX_WRONG_REFUSALS = 0.07  # of the answerable dev questions; leaves room below the promised 10 %
 DEV_WEIGHT = 2.0  # of a dev question against one of a written help centre
 
 logger = logging.getLogger(__name__)
@@ -114,15 +114,12 @@ def starter_cases(embedder: Embedder, passage_tokens: int) -> Iterator[Case]:
     with _indexed(files, embedder, passage_tokens) as retriever:
         finder = EvidenceFinder(embedder)
         for question in questions:
-            vector = retriever.embed(question.question)
-            found = retriever.search(question.question, CANDIDATES, Scope(), vector=vector)
-            passages, evidence = finder.find(question.question, vector, found.passages)
-            values = features(question.question, passages, evidence)
+            values = _signals(question.question, retriever, finder, Scope())
             yield Case(values, bool(question.documents), DEV_WEIGHT, is_dev=True)
 
 
 def written_cases(embedder: Embedder) -> Iterator[Case]:
-    """Each question of the help centres not trained on, with its passage and without."""
+    """The questions to the help centres that were held out, each asked of its own organisation."""
     rows = bundle.read_written_passages(trained_on=False)
     files = [
         SourceFile(
@@ -134,26 +131,20 @@ def written_cases(embedder: Embedder) -> Iterator[Case]:
     ]
     with _indexed(files, embedder, passage_tokens=512) as retriever:
         finder = EvidenceFinder(embedder)
-        for number, row in enumerate(rows):
+        for row in rows:
             scope = Scope(collections=(row.organisation,))
-            for question in row.questions:
-                vector = retriever.embed(question)
-                found = retriever.search(question, CANDIDATES, scope, vector=vector).passages
-                others = tuple(hit for hit in found if hit.source != f"{number}.md")
-                for hits, answerable in ((found, True), (others, False)):
-                    yield _written_case(finder, question, vector, hits, answerable=answerable)
+            for question in (*row.questions, *row.unanswered):
+                values = _signals(question, retriever, finder, scope)
+                yield Case(values, question in row.questions, 1.0, is_dev=False)
 
 
-def _written_case(
-    finder: EvidenceFinder,
-    question: str,
-    vector: Floats | None,
-    hits: Sequence[ScoredPassage],
-    *,
-    answerable: bool,
-) -> Case:
-    passages, evidence = finder.find(question, vector, hits)
-    return Case(features(question, passages, evidence), answerable, 1.0, is_dev=False)
+def _signals(
+    question: str, retriever: HybridRetriever, finder: EvidenceFinder, scope: Scope
+) -> Floats:
+    vector = retriever.embed(question)
+    found = retriever.search(question, CANDIDATES, scope, vector=vector)
+    passages, evidence = finder.find(question, vector, found.passages)
+    return features(passages, evidence)
 
 
 @contextmanager
@@ -185,7 +176,7 @@ def _fit(
     from sklearn.linear_model import LogisticRegression
 
     mean, scale = values.mean(axis=0), values.std(axis=0) + 1e-6
-    model = LogisticRegression(C=1.0, max_iter=2000)
+    model = LogisticRegression(C=0.3, max_iter=2000)
     model.fit((values - mean) / scale, labels, sample_weight=weights)
     return Answerability(
         weights=model.coef_[0].astype(np.float32),

@@ -91,6 +91,11 @@ class IntentHead:
                 weights, bias = file.get_tensor("weights"), file.get_tensor("bias")
             if json.loads(metadata["intents"]) != list(Intent):
                 raise HeadError(f"{path} has the intents {metadata['intents']}; retrain it")
+            if weights.ndim != 2 or bias.shape != (len(Intent),) or len(weights) != len(Intent):
+                raise HeadError(
+                    f"{path} holds weights {weights.shape} and bias {bias.shape} for "
+                    f"{len(Intent)} intents; retrain it"
+                )
             head = cls(
                 weights=weights,
                 bias=bias,

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from router.head import Floats, IntentHead
-from router.intents import Intent, route_table
+from router.intents import Intent, Route, route_table
 from starter import bundle
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ SEED = 20261123
 PER_CATEGORY = 250  # questions drawn of each category of a large set
 WRITTEN_WEIGHT = 3.0  # of our own examples against the large set's: they are what users ask
 FOLDS = 5
+THRESHOLDS = np.arange(0.30, 0.66, 0.05)
+DEFAULT_THRESHOLD = 0.4  # without `dev` questions to choose on
 TEMPERATURES = np.geomspace(0.25, 4.0, 33)
 
 logger = logging.getLogger(__name__)
@@ -45,6 +47,7 @@ class Example:
     text: str
     intent: Intent
     weight: float
+    is_dev: bool = False
 
 
 def main() -> None:
@@ -61,7 +64,12 @@ def main() -> None:
     logger.info("examples: %s", dict(Counter(example.intent.value for example in examples)))
     head = train(examples, build_embedder(load_settings()))
     head.save(options.out)
-    logger.info("temperature %.2f, saved to %s", head.temperature, options.out)
+    logger.info(
+        "temperature %.2f, threshold %.2f, saved to %s",
+        head.temperature,
+        head.threshold,
+        options.out,
+    )
 
 
 def read_examples(data: Path) -> list[Example]:
@@ -84,7 +92,7 @@ def read_examples(data: Path) -> list[Example]:
     for name, path in found:
         examples += _categorised(path, name, PER_CATEGORY, rng)
     examples += [
-        Example(question.question, table.questions[question.kind], WRITTEN_WEIGHT)
+        Example(question.question, table.questions[question.kind], WRITTEN_WEIGHT, is_dev=True)
         for question in bundle.read_questions(split="dev")
     ]
     return examples
@@ -105,12 +113,14 @@ def train(examples: Sequence[Example], embedder: Embedder) -> IntentHead:
         matrix, bias = _fit(vectors[seen], labels[seen], weights[seen])
         held_out[~seen] = vectors[~seen] @ matrix.T + bias
     temperature = min(TEMPERATURES, key=lambda t: _log_loss(held_out / t, labels, weights))
+    is_dev = np.array([example.is_dev for example in examples])
+    threshold = _threshold(held_out[is_dev] / temperature, labels[is_dev])
     matrix, bias = _fit(vectors, labels, weights)
     return IntentHead(
         weights=matrix,
         bias=bias,
         temperature=float(temperature),
-        threshold=0.0,
+        threshold=threshold,
         embedder=embedder.name,
     )
 
@@ -136,6 +146,30 @@ def _fit(vectors: Floats, labels: Floats, weights: Floats) -> tuple[Floats, Floa
     model = LogisticRegression(C=10.0, max_iter=2000)
     model.fit(vectors, labels, sample_weight=weights)
     return model.coef_.astype(np.float32), model.intercept_.astype(np.float32)
+
+
+def _threshold(logits: Floats, labels: Floats) -> float:
+    """The confidence below which `hybrid` is taken: best mean recall of the routes, on `dev`."""
+    if not len(logits):
+        return DEFAULT_THRESHOLD
+    routes = list(route_table().routes.values())
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities = shifted / shifted.sum(axis=1, keepdims=True)  # (n, intents)
+    gold = [routes[label] for label in labels]
+
+    def mean_recall(threshold: float) -> float:
+        taken = [
+            routes[int(row.argmax())] if row.max() >= threshold else Route.HYBRID
+            for row in probabilities
+        ]
+        recalls = [
+            sum(t == g == route for t, g in zip(taken, gold, strict=True)) / gold.count(route)
+            for route in Route
+            if route in gold
+        ]
+        return sum(recalls) / len(recalls)
+
+    return float(max(THRESHOLDS, key=mean_recall))
 
 
 def _log_loss(logits: Floats, labels: Floats, weights: Floats) -> float:

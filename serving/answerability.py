@@ -16,51 +16,49 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.documents import ScoredPassage
-from retrieval.words import content_words
-from serving.evidence import PASSAGES_READ, Evidence
+from serving.evidence import Evidence
 
 Floats = NDArray[np.float32]
 
 FEATURES = (
     "best_passage_cosine",
     "best_unit_cosine",
-    "best_unit_score",
-    "passage_cosine_lead",
-    "best_unit_word_share",
-    "best_passage_word_share",
-    "all_passages_word_share",
-    "bm25_per_word",
-    "legs_agree",
-    "question_words",
+    "passage_lead",
+    "unit_lead",
+    "passage_gap",
+    "unit_gap",
+    "top_units_cosine",
+    "support_spread",
 )
+TOP_UNITS = 3
 
 
 class AnswerabilityError(Exception):
     """The stored model is missing, damaged, or made for another embedder."""
 
 
-def features(
-    question: str, passages: Sequence[ScoredPassage], evidence: Sequence[Evidence]
-) -> Floats:
-    """(len(FEATURES),) signals; passages must not be empty."""
-    wanted = content_words(question)
-    held = [content_words(hit.passage.searchable) for hit in passages[:PASSAGES_READ]]
-    size = max(1, len(wanted))
-    cosines = sorted((hit.dense_score or 0.0 for hit in passages), reverse=True)
-    best_dense = min(passages, key=lambda hit: hit.dense_rank or 1000)
-    best_bm25 = min(passages, key=lambda hit: hit.bm25_rank or 1000)
-    same_document = best_dense.passage.document_id == best_bm25.passage.document_id
+def features(passages: Sequence[ScoredPassage], evidence: Sequence[Evidence]) -> Floats:
+    """(len(FEATURES),) signals; passages must not be empty.
+
+    An answer stands out: its passage is close to the question, and closer than the others are.
+    A lead is the best cosine less the mean of the others', a gap the best less the second; units
+    are taken as the best of each passage.
+    """
+    cosines = np.sort([hit.dense_score or 0.0 for hit in passages])[::-1]  # (passages,)
+    best = np.zeros(len(passages))
+    for item in evidence:
+        best[item.index] = max(best[item.index], item.cosine)
+    units = np.sort(best)[::-1]  # (passages,)
+    support = [(hit.dense_score or 0.0) + unit for hit, unit in zip(passages, best, strict=True)]
     values = (
         cosines[0],
-        max((item.cosine for item in evidence), default=0.0),
-        max((item.score for item in evidence), default=0.0),
-        cosines[0] - float(np.mean(cosines[1:] or [0.0])),
-        max((item.word_share for item in evidence), default=0.0),
-        max(len(wanted & words) / size for words in held),
-        len(wanted & frozenset().union(*held)) / size,
-        max(hit.bm25_score or 0.0 for hit in passages) / size,
-        float(same_document),
-        np.log1p(len(wanted)),
+        units[0],
+        cosines[0] - (cosines[1:].mean() if len(passages) > 1 else 0.0),
+        units[0] - (units[1:].mean() if len(passages) > 1 else 0.0),
+        cosines[0] - (cosines[1] if len(passages) > 1 else 0.0),
+        units[0] - (units[1] if len(passages) > 1 else 0.0),
+        units[:TOP_UNITS].mean(),
+        np.std(support),
     )
     return np.array(values, dtype=np.float32)
 
@@ -79,13 +77,11 @@ class Answerability:
     threshold: float
     embedder: str
 
-    def score(
-        self, question: str, passages: Sequence[ScoredPassage], evidence: Sequence[Evidence]
-    ) -> float:
+    def score(self, passages: Sequence[ScoredPassage], evidence: Sequence[Evidence]) -> float:
         """Probability in [0, 1] that the passages hold the answer; 0 without any passage."""
         if not passages:
             return 0.0
-        return float(self.probabilities(features(question, passages, evidence)[np.newaxis])[0])
+        return float(self.probabilities(features(passages, evidence)[np.newaxis])[0])
 
     def probabilities(self, values: Floats) -> Floats:
         """(n, len(FEATURES)) signals -> (n,) probabilities."""

@@ -133,7 +133,7 @@ class Assistant:
             passages, evidence = self.evidence.find(request.question, vector, found.passages)
             score = None
             if vector is not None:
-                score = self.answerability.score(request.question, passages, evidence)
+                score = self.answerability.score(passages, evidence)
         # Without a language model, what asks for free text is still shown what there is.
         quotes_anyway = routing.route is Route.FINE_TUNED and bool(passages)
         if score is None:

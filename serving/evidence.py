@@ -25,7 +25,7 @@ PASSAGES_READ = 10  # passages whose units are scored
 MAX_UNITS = 64  # bounds the cost on passages that are all short lines
 REMEMBERED_UNITS = 20_000  # whose vectors are kept: about 30 MB
 WORD_WEIGHT = 0.35  # share of a unit's score that matching words make up
-UNIT_WEIGHT = 0.5  # what a passage's best unit adds to the passage's own cosine
+UNIT_WEIGHT = 1.0  # what a passage's best unit adds to the passage's own cosine
 BM25_WEIGHT = 0.015  # what a point of BM25 adds
 
 logger = logging.getLogger(__name__)

@@ -96,8 +96,8 @@ def _question(path: Path, number: int, line: str) -> Question:
             question=row["question"],
             kind=row["kind"],
             route=row["route"],
-            documents=tuple(row["documents"]),
-            facts=tuple(row["facts"]),
+            documents=_texts(row["documents"]),
+            facts=_texts(row["facts"]),
             zero_overlap=row.get("zero_overlap", False),
             split=row.get("split", "test"),
         )
@@ -106,3 +106,9 @@ def _question(path: Path, number: int, line: str) -> Question:
             f"{path}:{number}: not a question ({type(error).__name__}: {error}); each line is an "
             "object with id, question, kind, route, documents and facts"
         ) from error
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise TypeError(f"a list of texts is needed, got {value!r}")
+    return tuple(value)

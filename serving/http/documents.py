@@ -38,7 +38,7 @@ def list_documents(request: Request, collection: str | None = None) -> dict[str,
 def get_document(document_id: str, request: Request, passage: str | None = None) -> Any:
     """One document with its text; a browser that follows a citation gets the page instead."""
     if "text/html" in request.headers.get("accept", ""):
-        return FileResponse(PAGE / "index.html")
+        return FileResponse(PAGE / "index.html", headers={"Vary": "Accept"})
     twofold = state(request).twofold
     found = twofold.catalogue.get(document_id, _scope(caller(request)))
     count = twofold.catalogue.passage_counts().get(document_id, 0)

@@ -12,7 +12,7 @@ PAGE = Path(__file__).parents[1] / "web"
 router = APIRouter()
 
 
-@router.get("/", include_in_schema=False)
+@router.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
 def index() -> FileResponse:
     """The chat."""
     return FileResponse(PAGE / "index.html")

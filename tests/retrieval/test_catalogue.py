@@ -1,0 +1,176 @@
+"""The catalogue's states, and who may see what."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy.exc import IntegrityError
+
+from retrieval.catalogue import Catalogue, State
+from retrieval.documents import Document, Scope
+from retrieval.errors import DocumentNotFoundError
+
+DOCUMENT = Document(
+    id="d1",
+    title="Bags",
+    text="# Bags\n\n€20 🐕\n",
+    source="policies/bags.md",
+    collection="policies",
+    tenant="default",
+    groups=("everyone", "staff"),
+    sha256="0" * 64,
+    generation=1,
+    updated_at=datetime(2026, 3, 1, 12, 30, tzinfo=UTC),
+)
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path) -> Iterator[Catalogue]:
+    catalogue = Catalogue(f"sqlite:///{tmp_path / 'documents.db'}")
+    yield catalogue
+    catalogue.close()
+
+
+def make_live(
+    catalogue: Catalogue, document: Document = DOCUMENT, *, passages: int = 1
+) -> list[int]:
+    catalogue.add_pending(document)
+    return catalogue.make_live(document, passages=passages)
+
+
+def states(catalogue: Catalogue) -> dict[State, list[int]]:
+    return {state: [d.generation for d in catalogue.in_state(state)] for state in State}
+
+
+def test_add_pending_document_does_not_answer(catalogue: Catalogue) -> None:
+    catalogue.add_pending(DOCUMENT)
+    assert states(catalogue) == {State.PENDING: [1], State.LIVE: [], State.DELETING: []}
+    assert catalogue.find("d1") is None
+    assert catalogue.live(Scope()) == []
+    assert catalogue.live_generations(["d1"]) == {}
+    assert catalogue.count() == 0
+
+
+def test_add_pending_same_generation_twice_is_refused(catalogue: Catalogue) -> None:
+    catalogue.add_pending(DOCUMENT)
+    with pytest.raises(IntegrityError):
+        catalogue.add_pending(DOCUMENT)
+
+
+def test_make_live_document_answers_unchanged(catalogue: Catalogue) -> None:
+    assert make_live(catalogue, passages=3) == []
+    assert catalogue.find("d1") == DOCUMENT
+    assert catalogue.live_generations(["d1", "unknown"]) == {"d1": 1}
+    assert catalogue.passage_counts() == {"d1": 3}
+    assert catalogue.count() == 1
+
+
+def test_make_live_replacement_retires_the_generation_before_it(catalogue: Catalogue) -> None:
+    make_live(catalogue)
+    second = replace(DOCUMENT, generation=2, text="new")
+    catalogue.add_pending(second)
+    assert catalogue.find("d1") == DOCUMENT  # until the switch, the old one answers
+    assert catalogue.make_live(second, passages=1) == [1]
+    assert catalogue.find("d1") == second
+    assert states(catalogue) == {State.PENDING: [], State.LIVE: [2], State.DELETING: [1]}
+
+
+def test_retire_live_document_stops_it_from_answering(catalogue: Catalogue) -> None:
+    make_live(catalogue)
+    assert catalogue.retire("d1") == [1]
+    assert catalogue.find("d1") is None
+    assert catalogue.passage_counts() == {}
+    assert states(catalogue)[State.DELETING] == [1]
+
+
+def test_retire_unknown_document_returns_nothing(catalogue: Catalogue) -> None:
+    assert catalogue.retire("unknown") == []
+
+
+def test_forget_drops_one_generation_alone(catalogue: Catalogue) -> None:
+    make_live(catalogue)
+    make_live(catalogue, replace(DOCUMENT, generation=2))
+    catalogue.forget("d1", 1)
+    assert states(catalogue) == {State.PENDING: [], State.LIVE: [2], State.DELETING: []}
+
+
+def test_next_generation_is_above_every_one_on_record(catalogue: Catalogue) -> None:
+    assert catalogue.next_generation("d1") == 1
+    make_live(catalogue)
+    assert catalogue.next_generation("d1") == 2
+    catalogue.add_pending(replace(DOCUMENT, generation=5))
+    assert catalogue.next_generation("d1") == 6
+    assert catalogue.next_generation("other") == 1
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [
+        Scope(),
+        Scope(groups=("staff",)),
+        Scope(groups=("strangers", "staff"), collections=("notices", "policies")),
+    ],
+)
+def test_get_from_a_scope_that_may_see_it_returns_it(catalogue: Catalogue, scope: Scope) -> None:
+    make_live(catalogue)
+    assert catalogue.get("d1", scope) == DOCUMENT
+    assert catalogue.live(scope) == [DOCUMENT]
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [
+        Scope(tenant="other"),
+        Scope(groups=("strangers",)),
+        Scope(groups=()),
+        Scope(collections=("notices",)),
+    ],
+)
+def test_get_from_a_scope_that_may_not_see_it_says_there_is_none(
+    catalogue: Catalogue, scope: Scope
+) -> None:
+    make_live(catalogue)
+    assert catalogue.live(scope) == []
+    with pytest.raises(DocumentNotFoundError) as hidden:
+        catalogue.get("d1", scope)
+    with pytest.raises(DocumentNotFoundError) as missing:
+        catalogue.get("d2", scope)
+    assert str(hidden.value).replace("d1", "d2") == str(missing.value)  # tells nothing apart
+
+
+def test_live_documents_come_by_collection_and_source(catalogue: Catalogue) -> None:
+    for collection, source in (("b", "1"), ("a", "2"), ("a", "1")):
+        make_live(
+            catalogue,
+            replace(DOCUMENT, id=collection + source, collection=collection, source=source),
+        )
+    assert [d.id for d in catalogue.live(Scope())] == ["a1", "a2", "b1"]
+
+
+def test_catalogue_opened_again_keeps_rows_and_time_zone(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'documents.db'}"
+    first = Catalogue(url)
+    make_live(first)
+    first.close()
+    second = Catalogue(url)
+    found = second.find("d1")
+    second.close()
+    assert found == DOCUMENT
+
+
+def test_catalogue_on_sqlite_writes_ahead(catalogue: Catalogue, tmp_path: Path) -> None:
+    make_live(catalogue)
+    connection = sqlite3.connect(tmp_path / "documents.db")
+    (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+    connection.close()
+    assert mode == "wal"
+
+
+def test_document_without_groups_is_seen_by_nobody(catalogue: Catalogue) -> None:
+    make_live(catalogue, replace(DOCUMENT, groups=()))
+    assert catalogue.live(Scope()) == []

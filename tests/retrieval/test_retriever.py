@@ -1,0 +1,264 @@
+"""The retriever's order of steps, and what stands when one of them fails."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import pytest
+
+from retrieval.documents import Document, Passage, Scope, ScoredPassage
+from retrieval.embedding import HashEmbedder, Vectors
+from retrieval.errors import EmbeddingError, StoreError
+from retrieval.reranking import OverlapReranker, Reranker, RerankError
+from retrieval.retriever import RERANK_CANDIDATES, HybridRetriever, Retrieved
+
+VECTOR = np.full(64, 1 / 8, dtype=np.float32)
+
+
+def hit(
+    text: str, *, document: str = "d", generation: int = 1, score: float = 1.0
+) -> ScoredPassage:
+    passage = Passage(
+        id=f"{document}/{generation}/{text}",
+        document_id=document,
+        generation=generation,
+        ordinal=0,
+        title="",
+        heading_path=(),
+        text=text,
+        start=0,
+        end=len(text),
+    )
+    return ScoredPassage(passage, "d.md", "documents", score=score, fused_score=score)
+
+
+class ListStore:
+    """Implements `Store`: holds one ranking and remembers what it was asked."""
+
+    def __init__(self, *ranking: ScoredPassage) -> None:
+        self.ranking = list(ranking)
+        self.vectors: list[Vectors | None] = []
+        self.limits: list[int] = []
+        self.scopes: list[Scope] = []
+
+    def search(
+        self, text: str, vector: Vectors | None, *, scope: Scope, limit: int
+    ) -> list[ScoredPassage]:
+        self.vectors.append(vector)
+        self.limits.append(limit)
+        self.scopes.append(scope)
+        return self.ranking[:limit]
+
+    def upsert(self, document: Document, passages: Sequence[Passage], vectors: Vectors) -> None:
+        raise AssertionError("a search writes nothing")
+
+    def delete(self, document_id: str, *, generation: int | None = None) -> None:
+        raise AssertionError("a search deletes nothing")
+
+    def count(self) -> int:
+        return len(self.ranking)
+
+    def close(self) -> None:
+        pass
+
+
+class BrokenStore(ListStore):
+    def search(
+        self, text: str, vector: Vectors | None, *, scope: Scope, limit: int
+    ) -> list[ScoredPassage]:
+        raise StoreError("the index cannot be searched")
+
+
+class BrokenEmbedder(HashEmbedder):
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        raise EmbeddingError("the embedder is down")
+
+
+class UnusedEmbedder(HashEmbedder):
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        raise AssertionError("the vector was given")
+
+
+class BrokenReranker:
+    name = "broken"
+
+    def rerank(self, query: str, passages: Sequence[Passage]) -> list[float]:
+        raise RerankError("the reranker is down")
+
+
+class ByLength:
+    """Prefers longer texts; remembers how many it read."""
+
+    name = "by length"
+
+    def __init__(self) -> None:
+        self.read: list[int] = []
+
+    def rerank(self, query: str, passages: Sequence[Passage]) -> list[float]:
+        self.read.append(len(passages))
+        return [float(len(passage.text)) for passage in passages]
+
+
+class Live:
+    """Implements `LiveGenerations` on a dict."""
+
+    def __init__(self, generations: Mapping[str, int]) -> None:
+        self.generations = generations
+
+    def live_generations(self, document_ids: Iterable[str]) -> Mapping[str, int]:
+        return {i: self.generations[i] for i in document_ids if i in self.generations}
+
+
+def retriever(
+    store: ListStore,
+    *,
+    embedder: HashEmbedder | None = None,
+    reranker: Reranker | None = None,
+    live: Mapping[str, int] | None = None,
+) -> HybridRetriever:
+    return HybridRetriever(
+        embedder=embedder or HashEmbedder(),
+        store=store,
+        catalogue=Live({"d": 1} if live is None else live),
+        reranker=reranker,
+    )
+
+
+def texts(found: Retrieved) -> list[str]:
+    return [item.passage.text for item in found.passages]
+
+
+def test_search_without_reranker_keeps_the_fused_order() -> None:
+    store = ListStore(hit("a", score=0.9), hit("bbb", score=0.5), hit("cc", score=0.4))
+    found = retriever(store).search("q", 2, Scope(tenant="t"))
+    assert texts(found) == ["a", "bbb"]
+    assert found.degraded == ()
+    assert set(found.timings_ms) == {"embed", "search"}
+    assert store.scopes == [Scope(tenant="t")]
+
+
+@pytest.mark.parametrize("k", [0, -1])
+def test_search_for_less_than_one_passage_is_refused(k: int) -> None:
+    with pytest.raises(ValueError, match=f"at least 1, got {k}"):
+        retriever(ListStore()).search("q", k, Scope())
+
+
+def test_search_with_nothing_found_does_not_ask_the_reranker() -> None:
+    found = retriever(ListStore(), reranker=BrokenReranker()).search("q", 3, Scope())
+    assert (found.passages, found.degraded) == ((), ())
+
+
+def test_search_embeds_the_query_for_the_store() -> None:
+    store = ListStore()
+    retriever(store).search("two dogs", 3, Scope())
+    (vector,) = store.vectors
+    assert vector is not None
+    assert vector.tolist() == HashEmbedder().embed(["two dogs"])[0].tolist()
+
+
+def test_search_with_a_given_vector_does_not_embed_again() -> None:
+    store = ListStore(hit("a"))
+    found = retriever(store, embedder=UnusedEmbedder()).search("q", 1, Scope(), vector=VECTOR)
+    assert store.vectors == [VECTOR]
+    assert "embed" not in found.timings_ms
+
+
+def test_search_with_the_embedder_down_goes_on_with_bm25_and_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store = ListStore(hit("a"))
+    with caplog.at_level(logging.ERROR, "retrieval"):
+        found = retriever(store, embedder=BrokenEmbedder()).search("q", 1, Scope())
+    assert texts(found) == ["a"]
+    assert found.degraded == ("embedder",)
+    assert store.vectors == [None]
+    assert "BM25 alone" in caplog.text
+
+
+def test_search_with_the_reranker_orders_by_its_scores_and_keeps_the_fused_ones() -> None:
+    store = ListStore(hit("a", score=0.9), hit("bbb", score=0.5), hit("cc", score=0.4))
+    found = retriever(store, reranker=ByLength()).search("q", 2, Scope())
+    assert texts(found) == ["bbb", "cc"]
+    assert [(p.score, p.rerank_score, p.fused_score) for p in found.passages] == [
+        (3.0, 3.0, 0.5),
+        (2.0, 2.0, 0.4),
+    ]
+    assert "rerank" in found.timings_ms
+
+
+def test_search_reranked_ties_break_by_id() -> None:
+    store = ListStore(hit("y"), hit("x"), hit("z"))
+    found = retriever(store, reranker=ByLength()).search("q", 3, Scope())
+    assert texts(found) == ["x", "y", "z"]
+
+
+def test_search_with_the_reranker_down_keeps_the_fused_order_and_says_so() -> None:
+    store = ListStore(hit("a", score=0.9), hit("bbb", score=0.5), hit("cc", score=0.4))
+    found = retriever(store, reranker=BrokenReranker()).search("q", 2, Scope())
+    assert texts(found) == ["a", "bbb"]
+    assert [p.score for p in found.passages] == [0.9, 0.5]
+    assert {p.rerank_score for p in found.passages} == {None}
+    assert found.degraded == ("reranker",)
+
+
+def test_search_with_embedder_and_reranker_down_names_both() -> None:
+    found = retriever(
+        ListStore(hit("a")), embedder=BrokenEmbedder(), reranker=BrokenReranker()
+    ).search("q", 1, Scope())
+    assert found.degraded == ("embedder", "reranker")
+
+
+def test_search_reads_a_fixed_number_of_candidates_with_the_reranker() -> None:
+    store, reranker = ListStore(*(hit(f"{n:03}") for n in range(60))), ByLength()
+    found = retriever(store, reranker=reranker).search("q", 3, Scope())
+    assert reranker.read == [RERANK_CANDIDATES]
+    assert len(found.passages) == 3
+
+
+def test_search_for_more_than_the_candidates_reads_as_many_as_asked() -> None:
+    store, reranker = ListStore(*(hit(f"{n:03}") for n in range(60))), ByLength()
+    found = retriever(store, reranker=reranker).search("q", 30, Scope())
+    assert reranker.read == [30]
+    assert len(found.passages) == 30
+
+
+def test_search_with_the_store_down_raises() -> None:
+    with pytest.raises(StoreError):
+        retriever(BrokenStore()).search("q", 1, Scope())
+
+
+def test_search_drops_generations_that_are_not_live() -> None:
+    store = ListStore(
+        hit("replaced", generation=1),
+        hit("live", generation=2),
+        hit("pending", generation=3),
+        hit("deleted", document="gone"),
+    )
+    assert texts(retriever(store, live={"d": 2}).search("q", 4, Scope())) == ["live"]
+
+
+def test_search_does_not_show_dropped_passages_to_the_reranker() -> None:
+    store, reranker = ListStore(hit("old", generation=1), hit("new", generation=2)), ByLength()
+    retriever(store, reranker=reranker, live={"d": 2}).search("q", 2, Scope())
+    assert reranker.read == [1]
+
+
+def test_search_fills_the_places_of_up_to_k_dropped_passages() -> None:
+    stale = [hit(f"old {n}", generation=1) for n in range(3)]
+    live = [hit(f"new {n}", generation=2) for n in range(3)]
+    found = retriever(ListStore(*stale, *live), live={"d": 2}).search("q", 3, Scope())
+    assert texts(found) == ["new 0", "new 1", "new 2"]
+
+
+def test_search_behind_many_dropped_passages_still_finds_the_live_one() -> None:
+    stale = [hit(f"old {n}", generation=1) for n in range(6)]
+    found = retriever(ListStore(*stale, hit("new", generation=2)), live={"d": 2})
+    assert texts(found.search("q", 1, Scope())) == ["new"]
+
+
+def test_search_with_the_shipped_fake_reranker_puts_the_word_match_first() -> None:
+    store = ListStore(hit("cats sleep", score=0.9), hit("dogs fly", score=0.1))
+    found = retriever(store, reranker=OverlapReranker()).search("do dogs fly", 2, Scope())
+    assert texts(found) == ["dogs fly", "cats sleep"]
