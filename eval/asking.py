@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -45,7 +46,8 @@ class Asked:
     def holds_facts(self) -> bool:
         """Whether every fact stands in the answer, white space and case aside."""
         text = " ".join(self.text.split()).lower()
-        return all(" ".join(fact.split()).lower() in text for fact in self.question.facts)
+        facts = [re.escape(" ".join(fact.split()).lower()) for fact in self.question.facts]
+        return all(re.search(rf"(?<![\w.,]){fact}(?![\w]|[.,]\d)", text) for fact in facts)
 
     def record(self) -> dict[str, Any]:
         """For a result file."""

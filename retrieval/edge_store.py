@@ -129,7 +129,10 @@ class EdgeStore:
 
     def count(self) -> int:
         """Number of stored passages, those of generations not yet live included."""
-        return int(self._shard.count(edge.CountRequest(exact=True)))
+        try:
+            return int(self._shard.count(edge.CountRequest(exact=True)))
+        except Exception as error:  # the engine raises bare Exceptions
+            raise StoreError(f"the index cannot be read: {error}") from error
 
     def optimize(self) -> None:
         """Build the HNSW graph; holds the interpreter for the whole time, so never while serving.

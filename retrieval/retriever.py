@@ -96,7 +96,7 @@ class HybridRetriever:
     def _search_live(
         self, query: str, vector: Vectors | None, *, scope: Scope, wanted: int
     ) -> list[ScoredPassage]:
-        """Old passages of replaced documents may still be stored: ask for more until it suffices."""
+        """Passages of replaced documents may still be stored: ask until enough are live."""
         limit = 2 * wanted
         while True:
             found = self._store.search(query, vector, scope=scope, limit=limit)

@@ -167,7 +167,7 @@ def _threshold(logits: Floats, labels: Floats) -> float:
             for route in Route
             if route in gold
         ]
-        return sum(recalls) / len(recalls)
+        return float(np.mean(recalls))
 
     return float(max(THRESHOLDS, key=mean_recall))
 

@@ -43,7 +43,8 @@ class Admission:
         """
         if not self._callers:
             return Caller()
-        token = (authorization or "").removeprefix("Bearer ").strip()
+        scheme, _, token = (authorization or "").strip().partition(" ")
+        token = token.strip() if scheme.lower() == "bearer" else ""
         for key, caller in (*self._callers.items(), *self._local_token.items()):
             if hmac.compare_digest(key.encode(), token.encode()):
                 return caller

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from retrieval.documents import ScoredPassage
 from retrieval.embedding import Vectors
+from retrieval.errors import EmbeddingError
 from retrieval.retriever import HybridRetriever
 from router.head import IntentHead, Routing
 from router.intents import Intent, Route
 from serving.answerability import Answerability
-from serving.answers import NOT_IN_DOCUMENTS, Answer, ChatRequest, Outcome
+from serving.answers import NOT_IN_DOCUMENTS, Answer, ChatRequest, Outcome, Usage
 from serving.citations import cite
 from serving.clock import Clock
 from serving.errors import InvalidRequestError, NoLanguageModelError, UnknownAdapterError
 from serving.evidence import Evidence, EvidenceFinder
 from serving.prompts import PromptBuilder
 from serving.writing import Writer
+
+logger = logging.getLogger(__name__)
 
 CANDIDATES = 20  # passages retrieved, of which the best supported go into the prompt
 MIN_WORD_SHARE = 0.5  # without vectors, one unit must hold this share of the question's words
@@ -65,12 +69,17 @@ class Assistant:
             routing = self._route(request, vector)
         if routing.intent is Intent.SMALL_TALK and not self.speaks:
             yield SMALL_TALK_REPLY
-            yield Answer(SMALL_TALK_REPLY, Outcome.SMALL_TALK, routing, timings_ms=clock.stop())
+            usage = self._usage(request, SMALL_TALK_REPLY)
+            timings = clock.stop()
+            yield Answer(
+                SMALL_TALK_REPLY, Outcome.SMALL_TALK, routing, usage=usage, timings_ms=timings
+            )
             return
         grounds = self._grounds(request, routing, vector, clock)
         if not grounds.suffice:
             yield NOT_IN_DOCUMENTS
-            yield _answer(NOT_IN_DOCUMENTS, Outcome.NOT_IN_DOCUMENTS, routing, grounds, clock)
+            refusal = _answer(NOT_IN_DOCUMENTS, Outcome.NOT_IN_DOCUMENTS, routing, grounds, clock)
+            yield replace(refusal, usage=self._usage(request, NOT_IN_DOCUMENTS))
             return
         with clock.stage("prompt"):
             prompt = self.prompts.build(
@@ -99,6 +108,10 @@ class Assistant:
 
     def check(self, request: ChatRequest) -> None:
         """Refuse what cannot be served, before anything is computed."""
+        if any(has_surrogates(message.content) for message in request.messages):
+            raise InvalidRequestError(
+                "a message holds characters that are no Unicode text; send UTF-8", param="messages"
+            )
         if not request.question.strip():
             raise InvalidRequestError(
                 "the question is empty; write something to ask", param="messages"
@@ -116,6 +129,11 @@ class Assistant:
                 param="model",
             )
 
+    def _usage(self, request: ChatRequest, reply: str) -> Usage:
+        """Tokens of a reply that no generator wrote."""
+        count = self.prompts.count_tokens
+        return Usage(sum(count(message.content) for message in request.messages), count(reply))
+
     def _route(self, request: ChatRequest, vector: Vectors | None) -> Routing:
         if request.route is not None:
             return Routing(route=request.route)
@@ -129,8 +147,14 @@ class Assistant:
             return Grounds()
         found = self.retriever.search(request.question, CANDIDATES, request.scope, vector=vector)
         clock.timings_ms.update(found.timings_ms)
+        degraded = found.degraded
         with clock.stage("evidence"):
-            passages, evidence = self.evidence.find(request.question, vector, found.passages)
+            try:
+                passages, evidence = self.evidence.find(request.question, vector, found.passages)
+            except EmbeddingError:
+                logger.exception("the embedder failed; words alone decide")
+                vector, degraded = None, (*degraded, "embedder")
+                passages, evidence = self.evidence.find(request.question, None, found.passages)
             score = None
             if vector is not None:
                 score = self.answerability.score(passages, evidence)
@@ -146,7 +170,7 @@ class Assistant:
             evidence=evidence,
             answerability=score,
             suffice=suffice or quotes_anyway,
-            degraded=(*found.degraded, *(["voice"] if unvoiced else [])),
+            degraded=(*degraded, *(["voice"] if unvoiced else [])),
         )
 
 
@@ -162,3 +186,8 @@ def _answer(
         degraded=grounds.degraded,
         timings_ms=clock.stop(),
     )
+
+
+def has_surrogates(text: str) -> bool:
+    """Half a character, as JSON can smuggle it in: nothing downstream can encode it."""
+    return any("\ud800" <= character <= "\udfff" for character in text)

@@ -50,6 +50,12 @@ class MarkerFilter:
         )
         return self._release(ready)
 
+    def literal(self, piece: str) -> str:
+        """Text that is shown as it is, such as a quotation: its brackets are its own."""
+        released = self.finish() + piece
+        self.text += piece
+        return released
+
     def finish(self) -> str:
         """What was held back, when nothing more will come."""
         ready, self._held = self._held, ""
@@ -78,6 +84,11 @@ class MarkerFilter:
         yield ready[position:]
 
 
+def without_markers(text: str) -> str:
+    """The text as a reader without sources would have it."""
+    return _MARKER.sub("", text)
+
+
 def cite(
     text: str, markers: Sequence[Marker], passages: Sequence[ScoredPassage]
 ) -> tuple[Citation, ...]:
@@ -102,10 +113,11 @@ def cite(
 
 def _claim(text: str, marker: Marker) -> str:
     """The sentence that the marker closes."""
-    before = _MARKER.sub("", text[: marker.start]).rstrip()
+    before = text[: marker.start].rstrip()
     opening = before.rfind("“")
     if before.endswith("”") and opening >= 0:
         return before[opening + 1 : -1]
+    before = without_markers(before).rstrip()
     ends = [match.end() for match in _SENTENCE_END.finditer(before)]
     return before[ends[-1] :] if ends else before
 

@@ -7,7 +7,6 @@ with the question's vector, and their words with the question's.
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -17,7 +16,6 @@ import numpy as np
 
 from retrieval.documents import ScoredPassage
 from retrieval.embedding import Embedder, Vectors
-from retrieval.errors import EmbeddingError
 from retrieval.words import content_words
 from serving.sentences import Unit, units
 
@@ -27,8 +25,6 @@ REMEMBERED_UNITS = 20_000  # whose vectors are kept: about 30 MB
 WORD_WEIGHT = 0.35  # share of a unit's score that matching words make up
 UNIT_WEIGHT = 1.0  # what a passage's best unit adds to the passage's own cosine
 BM25_WEIGHT = 0.015  # what a point of BM25 adds
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +47,6 @@ class EvidenceFinder:
 
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
-        # A passage's id stands for one content for ever, so its vectors never go stale.
         self._vectors: OrderedDict[str, Vectors] = OrderedDict()
         self._remembering = threading.Lock()
 
@@ -61,6 +56,9 @@ class EvidenceFinder:
         """The passages in the order of their support, and their units, best first.
 
         Without a vector (the embedder is down) only words count, and the order stays.
+
+        Raises:
+            EmbeddingError: the embedder fails now.
         """
         passages = tuple(passages[:PASSAGES_READ])
         found = self._score(question, vector, passages)
@@ -86,10 +84,7 @@ class EvidenceFinder:
         texts = [f"{_heading(passages[index])}: {unit.text}" for index, unit in pairs]
         cosines = [0.0] * len(texts)
         if vector is not None and texts:
-            try:
-                cosines = (self._embed(passages, pairs, texts) @ vector).tolist()  # (units,)
-            except EmbeddingError:
-                logger.exception("the embedder failed; words alone decide")
+            cosines = (self._embed(texts) @ vector).tolist()  # (units,)
         wanted = content_words(question)
         evidence = []
         for (index, unit), text, cosine in zip(pairs, texts, cosines, strict=True):
@@ -98,18 +93,13 @@ class EvidenceFinder:
             evidence.append(Evidence(index, unit, score, cosine, share))
         return evidence
 
-    def _embed(
-        self,
-        passages: Sequence[ScoredPassage],
-        pairs: Sequence[tuple[int, Unit]],
-        texts: Sequence[str],
-    ) -> Vectors:
-        """(units, d): those of passages seen before from memory, the others in one batch."""
-        keys = [f"{passages[index].passage.id}:{unit.start}" for index, unit in pairs]
+    def _embed(self, texts: Sequence[str]) -> Vectors:
+        """(units, d): those of texts seen before from memory, the others in one batch."""
+        keys = list(dict.fromkeys(texts))
         with self._remembering:
             known = {key: self._vectors[key] for key in keys if key in self._vectors}
         missing = [place for place, key in enumerate(keys) if key not in known]
-        fresh = self._embedder.embed([texts[place] for place in missing])  # (missing, d)
+        fresh = self._embedder.embed([keys[place] for place in missing])  # (missing, d)
         known |= {keys[place]: fresh[row] for row, place in enumerate(missing)}
         with self._remembering:
             for key in keys:
@@ -117,7 +107,7 @@ class EvidenceFinder:
                 self._vectors.move_to_end(key)
             while len(self._vectors) > REMEMBERED_UNITS:
                 self._vectors.popitem(last=False)
-        return np.stack([known[key] for key in keys])
+        return np.stack([known[text] for text in texts])
 
 
 def _heading(hit: ScoredPassage) -> str:

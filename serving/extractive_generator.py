@@ -30,21 +30,20 @@ class ExtractiveGenerator:
         return ()
 
     def stream(self, request: GenerationRequest) -> Iterator[Piece]:
-        """One piece a quotation, the best first."""
+        """Quotations with their markers, the best supported passage first."""
         written = 0
-        for number, quote in enumerate(_quotes(request.prompt, limit=request.max_citations)):
+        for piece in _quotes(request.prompt, limit=request.max_citations):
             if request.cancelled.is_set():
                 return
-            text = ("\n\n" if number else "") + quote
-            written += self._count_tokens(text)
-            yield Piece(text)
+            written += self._count_tokens(piece.text)
+            yield piece
         read = self._count_tokens(request.prompt.system) + sum(
             self._count_tokens(message.content) for message in request.prompt.messages
         )
         yield Piece("", usage=Usage(prompt_tokens=read, completion_tokens=written))
 
 
-def _quotes(prompt: Prompt, *, limit: int) -> Iterator[str]:
+def _quotes(prompt: Prompt, *, limit: int) -> Iterator[Piece]:
     by_passage: dict[int, list[Evidence]] = {}
     for item in prompt.evidence:
         if item.index < len(prompt.passages):
@@ -54,11 +53,11 @@ def _quotes(prompt: Prompt, *, limit: int) -> Iterator[str]:
         second = len(units) > 1 and units[1].score >= SECOND_UNIT_RATIO * units[0].score
         chosen = units[: 2 if place == 0 and second else 1]
         title = prompt.passages[index].passage.title
-        quoted = " ".join(
-            f"“{item.unit.text}” [{index + 1}]"
-            for item in sorted(chosen, key=lambda item: item.unit.start)
-        )
-        yield f"{title}: {quoted}"
+        opening = "\n\n" if place else ""
+        yield Piece(f"{opening}{title}:", literal=True)
+        for item in sorted(chosen, key=lambda item: item.unit.start):
+            yield Piece(f" “{item.unit.text}”", literal=True)
+            yield Piece(f" [{index + 1}]")
 
 
 def _one_a_document(prompt: Prompt, indices: Sequence[int]) -> list[int]:

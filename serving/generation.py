@@ -24,9 +24,13 @@ class GenerationRequest:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Some text of the answer. The last piece carries the usage and whether length ended it."""
+    """Some text of the answer. The last piece carries the usage and whether length ended it.
+
+    `literal` text is a quotation: brackets in it are no markers.
+    """
 
     text: str
+    literal: bool = False
     usage: Usage | None = None
     truncated: bool = False
 

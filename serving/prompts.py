@@ -73,9 +73,10 @@ class PromptBuilder:
         blocks: list[str] = []
         for number, hit in enumerate(passages, start=1):
             block = _passage_block(number, hit)
-            left -= self.count_tokens(block)
-            if left < 0 and blocks:
+            tokens = self.count_tokens(block)
+            if tokens > left and blocks:
                 break
+            left -= tokens
             blocks.append(block)
         return Prompt(
             system="\n\n".join([head, *blocks]),
@@ -105,4 +106,5 @@ def _instructions(route: Route) -> str:
 def _passage_block(number: int, hit: ScoredPassage) -> str:
     path = " > ".join(dict.fromkeys([hit.passage.title, *hit.passage.heading_path]))
     body = "\n".join(part for part in (hit.passage.table_header, hit.passage.text) if part)
+    body = body.replace("</passage", "<\\/passage")  # a passage cannot end itself
     return f'<passage number="{number}" from="{path}">\n{body}\n</passage>'

@@ -68,7 +68,8 @@ def units(text: str, *, table_header: str = "") -> list[Unit]:
 
 
 def _cells(row: str) -> list[str]:
-    return [plain(cell) for cell in row.strip().strip("|").split("|")]
+    cells = re.split(r"(?<!\\)\|", row.strip().removeprefix("|").removesuffix("|"))
+    return [plain(cell.replace("\\|", "|")) for cell in cells]
 
 
 def _row(line: str, offset: int, header: list[str]) -> Unit:
@@ -109,6 +110,7 @@ def _unit(text: str, start: int, end: int, base: int) -> Unit:
 def plain(markdown: str) -> str:
     """Inline Markdown without its marks: what a reader sees."""
     text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", markdown)
+    text = re.sub(r"<br\s*/?>", " ", text)
     text = re.sub(r"<[^<>]+>", "", text)
     text = re.sub(r"(\*\*|__|`)", "", text)
     text = re.sub(r"(?<!\w)[*_](\S(?:[^*_]*\S)?)[*_](?!\w)", r"\1", text)

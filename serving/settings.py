@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+import pydantic_settings
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -106,6 +107,9 @@ def load_settings(profile: str = DEFAULT_PROFILE, **overrides: Any) -> Settings:
     }
     try:
         settings = Settings(**{**from_file, **given})
+    except pydantic_settings.SettingsError as error:
+        problems.append(f"{error}; lists and tables are written as JSON")
+        raise SettingsError("\n".join(problems)) from error
     except ValidationError as error:
         problems += [
             f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}, "

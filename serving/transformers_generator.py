@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,14 +49,15 @@ class TransformersGenerator:
             streamer = TextIteratorStreamer(
                 self._tokenizer, skip_prompt=True, skip_special_tokens=True
             )
-            run = _Generation(self._model, inputs, streamer, self._options(request))
+            left = threading.Event()  # set when nobody listens any more
+            run = _Generation(self._model, inputs, streamer, self._options(request, left))
             run.start()
             try:
-                for text in streamer:
+                for text in _before_stop(streamer, request.sampling.stop):
                     if text:
                         yield Piece(text)
             finally:
-                request.cancelled.set()  # a consumer that stopped listening stops the model too
+                left.set()
                 run.join()
         if run.error is not None:
             raise GeneratorError(
@@ -66,8 +67,8 @@ class TransformersGenerator:
         usage = Usage(inputs["input_ids"].shape[1], run.new_tokens)
         yield Piece("", usage=usage, truncated=run.new_tokens >= limit)
 
-    def _options(self, request: GenerationRequest) -> dict[str, Any]:
-        from transformers import StoppingCriteria, StoppingCriteriaList
+    def _options(self, request: GenerationRequest, left: threading.Event) -> dict[str, Any]:
+        from transformers import StoppingCriteria, StoppingCriteriaList, set_seed
 
         cancelled = request.cancelled
         sampling = request.sampling
@@ -76,9 +77,8 @@ class TransformersGenerator:
             def __call__(self, input_ids: Any, *_: Any, **__: Any) -> Any:
                 import torch
 
-                return torch.full(
-                    (input_ids.shape[0],), cancelled.is_set(), device=input_ids.device
-                )
+                ends = cancelled.is_set() or left.is_set()
+                return torch.full((input_ids.shape[0],), ends, device=input_ids.device)
 
         options: dict[str, Any] = {
             "max_new_tokens": sampling.max_new_tokens,
@@ -88,6 +88,8 @@ class TransformersGenerator:
         }
         if sampling.temperature > 0:
             options |= {"temperature": sampling.temperature, "top_p": sampling.top_p}
+        if sampling.seed is not None:
+            set_seed(sampling.seed)
         if sampling.stop:
             options |= {"stop_strings": list(sampling.stop), "tokenizer": self._tokenizer}
         if self._loaded:
@@ -125,6 +127,23 @@ class TransformersGenerator:
         except (OSError, ValueError, RuntimeError, ImportError) as error:
             raise GeneratorError(f"adapter {name!r} in {folder} does not fit: {error}") from error
         self._loaded.add(name)
+
+
+def _before_stop(pieces: Iterable[str], stops: Sequence[str]) -> Iterator[str]:
+    """The text up to the first stop string; what could become one is held back."""
+    held = ""
+    margin = max((len(stop) for stop in stops), default=1) - 1
+    for piece in pieces:
+        held += piece
+        found = [held.index(stop) for stop in stops if stop in held]
+        if found:
+            yield held[: min(found)]
+            return
+        ready = len(held) - margin
+        if ready > 0:
+            yield held[:ready]
+            held = held[ready:]
+    yield held
 
 
 class _Generation(threading.Thread):
@@ -175,7 +194,7 @@ def _load(model_name: str, *, nf4: bool) -> tuple[Any, Any]:
         raise GeneratorError(
             f"language models need the extra: pip install 'twofold[models]' ({error})"
         ) from error
-    except (OSError, ValueError) as error:
+    except Exception as error:  # hub, safetensors and torch raise what they like
         raise GeneratorError(
             f"cannot load the language model {model_name!r}: {error}; TWOFOLD_LANGUAGE_MODEL takes "
             "a folder, or a hub name where a network is available"

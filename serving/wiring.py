@@ -71,6 +71,9 @@ def open_twofold(settings: Settings) -> Iterator[Twofold]:
         try:
             twofold = _assemble(settings, catalogue, store, embedder)
             twofold.ingestor.recover()
+            if store.count() == 0 and catalogue.count() > 0:
+                logger.warning("the index is empty, the catalogue is not: indexing anew")
+                twofold.ingestor.reindex()
             if settings.starter_documents:
                 _add_starter_documents(twofold)
             yield twofold
@@ -101,8 +104,11 @@ def _assemble(
     except (HeadError, AnswerabilityError) as error:
         raise SettingsError(str(error)) from error
 
+    counting = type(embedder.tokenizer).from_str(embedder.tokenizer.to_str())
+    counting.no_truncation()
+
     def count_tokens(text: str) -> int:
-        return len(embedder.tokenizer.encode(text, add_special_tokens=False).ids)
+        return len(counting.encode(text, add_special_tokens=False).ids)
 
     quoting = ExtractiveGenerator(count_tokens)
     assistant = Assistant(

@@ -11,7 +11,7 @@ from collections.abc import Generator as Stream
 from dataclasses import dataclass, field
 
 from serving.answers import NOT_IN_DOCUMENTS, ChatRequest, Usage
-from serving.citations import Marker, MarkerFilter
+from serving.citations import Marker, MarkerFilter, without_markers
 from serving.clock import Clock
 from serving.errors import GeneratorError
 from serving.generation import GenerationRequest, Generator
@@ -87,10 +87,9 @@ def _stream(
     for piece in generator.stream(request):
         written.usage = piece.usage or written.usage
         written.truncated = piece.truncated
-        held += markers.feed(piece.text)
-        if hold and _refuses(held):
-            break
-        if held and (not hold or markers.markers):
+        held += markers.literal(piece.text) if piece.literal else markers.feed(piece.text)
+        cites = bool(markers.markers) and not _refuses(markers.text)
+        if held and (not hold or cites):
             clock.mark("first_text")
             yield held
             held = ""
@@ -109,6 +108,6 @@ def _stream(
 
 
 def _refuses(text: str) -> bool:
-    """Whether the text opens with the sentence that the prompt asks for; quote marks forgiven."""
-    opening = text.lstrip(" \n\"'“").replace("’", "'")
-    return opening.lower().startswith(NOT_IN_DOCUMENTS.rstrip(".").lower())
+    """Whether the text is the sentence that the prompt asks for and no more."""
+    plain = without_markers(text).strip(" \n\"'“”").replace("’", "'")
+    return plain.lower().rstrip(".!") == NOT_IN_DOCUMENTS.rstrip(".").lower()

@@ -22,7 +22,11 @@ def create_app(twofold: Twofold, *, local_token: str | None = None) -> FastAPI:
         metrics=Metrics(),
     )
     errors.install(app)
-    app.add_middleware(Guard, max_upload_bytes=twofold.settings.max_upload_mib << 20)
+    app.add_middleware(
+        Guard,
+        max_upload_bytes=twofold.settings.max_upload_mib << 20,
+        local_only=not twofold.settings.keys,
+    )
     for part in (chat, documents, health, page):
         app.include_router(part.router)
     app.mount("/static", StaticFiles(directory=page.PAGE), name="static")

@@ -66,7 +66,7 @@ class ChatBody(BaseModel):
 
     model: str
     messages: Annotated[list[MessageBody], Field(min_length=1)]
-    stream: bool = False
+    stream: bool | None = None
     stream_options: StreamOptions | None = None
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
@@ -74,9 +74,9 @@ class ChatBody(BaseModel):
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     stop: str | list[str] | None = None
     seed: int | None = None
-    n: Literal[1] = 1
+    n: Literal[1] | None = None
     tools: list[Any] | None = None
-    twofold: TwofoldOptions = TwofoldOptions()
+    twofold: TwofoldOptions | None = None
 
     def request(self, caller: Caller, settings: Settings) -> ChatRequest:
         """The question as the assistant takes it.
@@ -85,6 +85,7 @@ class ChatBody(BaseModel):
             UnknownModelError, QuestionTooLongError, InvalidRequestError.
         """
         route, adapter = parse_model(self.model)
+        own = self.twofold or TwofoldOptions()
         if self.tools:
             raise InvalidRequestError("tools are not supported; leave `tools` out", param="tools")
         messages = tuple(body.message() for body in self.messages)
@@ -101,10 +102,10 @@ class ChatBody(BaseModel):
         stop = [self.stop] if isinstance(self.stop, str) else self.stop or []
         return ChatRequest(
             messages=messages,
-            scope=Scope(caller.tenant, caller.groups, tuple(self.twofold.collections)),
+            scope=Scope(caller.tenant, caller.groups, tuple(own.collections)),
             route=route,
             adapter=adapter,
-            max_citations=self.twofold.max_citations,
+            max_citations=own.max_citations,
             sampling=Sampling(
                 max_new_tokens=min(asked, settings.max_new_tokens),
                 temperature=self.temperature or 0.0,

@@ -6,9 +6,11 @@ import asyncio
 import json
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator
+from contextlib import asynccontextmanager
 from typing import Any
 
+import anyio
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
@@ -36,10 +38,11 @@ async def complete(body: ChatBody, request: Request) -> Any:
     }
     if body.stream:
         # The first event is awaited here, so that a failure still has its HTTP status.
-        events = iterate_in_threadpool(_measured(request, chat))
-        first = await anext(events)
+        source = _measured(request, chat)
+        async with _watched(request, chat):
+            first = await run_in_threadpool(next, source)
         include_usage = bool(body.stream_options and body.stream_options.include_usage)
-        stream = _stream(request, chat, first, events, head, include_usage)
+        stream = _stream(request, chat, first, source, head, include_usage)
         return StreamingResponse(
             stream, media_type="text/event-stream", headers={"Cache-Control": "no-cache"}
         )
@@ -64,7 +67,7 @@ async def models(request: Request) -> dict[str, Any]:
     }
 
 
-def _measured(request: Request, chat: ChatRequest) -> Iterator[str | Answer]:
+def _measured(request: Request, chat: ChatRequest) -> Generator[str | Answer, None, None]:
     """The assistant's events, counted."""
     server = state(request)
     try:
@@ -77,7 +80,10 @@ def _measured(request: Request, chat: ChatRequest) -> Iterator[str | Answer]:
         raise
 
 
-async def _whole(request: Request, chat: ChatRequest) -> Answer:
+@asynccontextmanager
+async def _watched(request: Request, chat: ChatRequest) -> AsyncIterator[None]:
+    """While something is awaited: tell the generator when the client has left."""
+
     async def watch() -> None:
         while not await request.is_disconnected():
             await asyncio.sleep(LEFT_POLL_S)
@@ -85,9 +91,14 @@ async def _whole(request: Request, chat: ChatRequest) -> Answer:
 
     watcher = asyncio.create_task(watch())
     try:
-        events = await run_in_threadpool(lambda: list(_measured(request, chat)))
+        yield
     finally:
         watcher.cancel()
+
+
+async def _whole(request: Request, chat: ChatRequest) -> Answer:
+    async with _watched(request, chat):
+        events = await run_in_threadpool(lambda: list(_measured(request, chat)))
     answer = events[-1]
     assert isinstance(answer, Answer)
     return answer
@@ -97,14 +108,14 @@ async def _stream(
     request: Request,
     chat: ChatRequest,
     first: str | Answer,
-    events: AsyncIterator[str | Answer],
+    source: Generator[str | Answer, None, None],
     head: dict[str, Any],
     include_usage: bool,
 ) -> AsyncIterator[str]:
     """Server-sent events; citations come once, in the chunk that carries `finish_reason`."""
     try:
         yield _event(replies.chunk(head, {"role": "assistant", "content": ""}))
-        async for event in _chain(first, events):
+        async for event in _chain(first, source):
             if isinstance(event, str):
                 yield _event(replies.chunk(head, {"content": event}))
                 continue
@@ -124,13 +135,15 @@ async def _stream(
         yield _event(error_body(error))
     finally:
         chat.cancelled.set()
+        with anyio.CancelScope(shield=True):
+            await run_in_threadpool(source.close)  # frees the model for the next question
 
 
 async def _chain(
-    first: str | Answer, rest: AsyncIterator[str | Answer]
+    first: str | Answer, rest: Generator[str | Answer, None, None]
 ) -> AsyncIterator[str | Answer]:
     yield first
-    async for event in rest:
+    async for event in iterate_in_threadpool(rest):
         yield event
 
 

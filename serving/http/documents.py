@@ -13,6 +13,7 @@ from retrieval.documents import EVERYONE, Document, Scope
 from retrieval.errors import LoadingError
 from retrieval.ingest import DEFAULT_COLLECTION, Outcome, SourceFile
 from serving.admission import Caller
+from serving.assistant import has_surrogates
 from serving.errors import InvalidRequestError
 from serving.http import replies
 from serving.http.bodies import SearchBody
@@ -74,7 +75,7 @@ async def add_documents(
         )
         for name, upload in zip(names, file, strict=True)
     ]
-    return await run_in_threadpool(_put_all, request, files)
+    return await run_in_threadpool(_put_all, request, files, who)
 
 
 @router.put("/v1/documents/{document_id}")
@@ -93,7 +94,7 @@ async def replace_document(
             param="file",
         )
     replacement = SourceFile(known.source, content, known.collection, known.tenant, known.groups)
-    result = await run_in_threadpool(_put_all, request, [replacement])
+    result = await run_in_threadpool(_put_all, request, [replacement], who)
     if result["failed"]:
         raise LoadingError(result["failed"][0]["reason"])
     return result
@@ -109,6 +110,8 @@ def delete_document(document_id: str, request: Request) -> dict[str, Any]:
 @router.post("/v1/search")
 def search(body: SearchBody, request: Request) -> dict[str, Any]:
     """Passages for a query, without an answer."""
+    if has_surrogates(body.query):
+        raise InvalidRequestError("the query is no Unicode text; send UTF-8", param="query")
     if not body.query.strip():
         raise InvalidRequestError("the query is empty; write something to find", param="query")
     scope = _scope(caller(request), body.collections)
@@ -121,11 +124,16 @@ def search(body: SearchBody, request: Request) -> dict[str, Any]:
     }
 
 
-def _put_all(request: Request, files: list[SourceFile]) -> dict[str, Any]:
+def _put_all(request: Request, files: list[SourceFile], who: Caller) -> dict[str, Any]:
     twofold = state(request).twofold
     counts = dict.fromkeys((outcome.value for outcome in Outcome), 0)
     documents, failed = [], []
     for file in files:
+        known = twofold.catalogue.find(file.document_id)
+        if known is not None and not set(known.groups) & set(who.groups):
+            reason = f"{file.source!r} belongs to groups that this key is not in; name it otherwise"
+            failed.append({"source": file.source, "reason": reason})
+            continue
         try:
             document, outcome = twofold.ingestor.put(file)
         except LoadingError as error:

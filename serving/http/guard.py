@@ -12,6 +12,7 @@ from serving.errors import InvalidRequestError, TooLargeError
 from serving.http.errors import error_body, error_status
 
 MAX_JSON_BYTES = 1 << 20
+LOCAL_HOSTS = ("127.0.0.1", "::1", "localhost")
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
@@ -20,9 +21,10 @@ CONTENT_SECURITY_POLICY = (
 class Guard:
     """ASGI middleware around the whole application."""
 
-    def __init__(self, app: ASGIApp, *, max_upload_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, *, max_upload_bytes: int, local_only: bool) -> None:
         self._app = app
         self._max_upload_bytes = max_upload_bytes
+        self._local_only = local_only
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check an HTTP request, pass it on, add headers to the reply."""
@@ -41,6 +43,8 @@ class Guard:
         headers = Headers(scope=scope)
         try:
             _check_origin(headers)
+            if self._local_only:
+                _check_host(headers)
             _check_length(scope["method"], headers, self._max_upload_bytes)
         except InvalidRequestError as error:
             refusal = JSONResponse(error_body(error), status_code=error_status(error))
@@ -54,6 +58,15 @@ def _check_origin(headers: Headers) -> None:
     origin = headers.get("origin")
     if origin and urlsplit(origin).netloc != headers.get("host"):
         raise InvalidRequestError(f"requests from pages of {origin!r} are not taken")
+
+
+def _check_host(headers: Headers) -> None:
+    """Without keys, a foreign name that points at this machine must not open it to its pages."""
+    host = urlsplit(f"//{headers.get('host', '')}").hostname
+    if host not in LOCAL_HOSTS:
+        raise InvalidRequestError(
+            f"this server has no keys and answers to {', '.join(LOCAL_HOSTS)} alone, not {host!r}"
+        )
 
 
 def _check_length(method: str, headers: Headers, max_upload_bytes: int) -> None:

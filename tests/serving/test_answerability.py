@@ -2,86 +2,101 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
+from statistics import pstdev
 
 import numpy as np
 import pytest
 
 from retrieval.documents import ScoredPassage
-from retrieval.embedding import HashEmbedder
 from serving.answerability import FEATURES, Answerability, AnswerabilityError, features
-from serving.evidence import EvidenceFinder
+from serving.evidence import Evidence
+from serving.sentences import Unit
 from starter import bundle
 from tests.serving.test_citations import hit
 
-QUESTION = "What does a second suitcase cost?"
-EMBEDDER = HashEmbedder(256)
 
-
-def retrieved() -> list[ScoredPassage]:
-    bags = hit("A second suitcase costs 60 euros.", title="Bags")
-    pets = hit("A cat may fly.", title="Pets")
+def retrieved(*cosines: float) -> list[ScoredPassage]:
     return [
-        replace(bags, dense_score=0.8, dense_rank=1, bm25_score=6.0, bm25_rank=1),
-        replace(pets, dense_score=0.2, dense_rank=2),
+        replace(hit("A cat may fly.", title=f"Page {n}"), dense_score=cosine, dense_rank=n)
+        for n, cosine in enumerate(cosines, start=1)
     ]
 
 
-def signals(question: str, passages: list[ScoredPassage]) -> dict[str, float]:
-    vector = EMBEDDER.embed([question])[0]
-    ordered, evidence = EvidenceFinder(EMBEDDER).find(question, vector, passages)
-    values = features(question, ordered, evidence)
-    return dict(zip(FEATURES, values.tolist(), strict=True))
+def a_unit(index: int, cosine: float) -> Evidence:
+    return Evidence(index, Unit("A cat may fly.", 0, 14), score=0.0, cosine=cosine, word_share=0.0)
 
 
-def model(**changes: float) -> Answerability:
-    weights = np.array([changes.get(name, 0.0) for name in FEATURES], dtype=np.float32)
-    zeros = np.zeros_like(weights)
-    return Answerability(weights, zeros, zeros + 1, bias=0.0, threshold=0.5, embedder="hash")
+def signals(passages: list[ScoredPassage], *evidence: Evidence) -> dict[str, float]:
+    return dict(zip(FEATURES, features(passages, evidence).tolist(), strict=True))
 
 
-def test_signals_are_those_of_the_retrieved_passages() -> None:
-    found = signals(QUESTION, retrieved())
-
-    assert found["best_passage_cosine"] == pytest.approx(0.8)
-    assert found["passage_cosine_lead"] == pytest.approx(0.8 - 0.2)
-    assert found["best_unit_word_share"] == pytest.approx(1.0)
-    assert found["best_passage_word_share"] == pytest.approx(1.0)
-    assert found["all_passages_word_share"] == pytest.approx(1.0)
-    assert found["bm25_per_word"] == pytest.approx(6.0 / 3)  # second, suitcase, cost
-    assert found["legs_agree"] == 1.0
-    assert found["question_words"] == pytest.approx(np.log(4))
+def model(**weights: float) -> Answerability:
+    weighed = np.array([weights.get(name, 0.0) for name in FEATURES], dtype=np.float32)
+    zeros = np.zeros_like(weighed)
+    return Answerability(weighed, zeros, zeros + 1, bias=0.0, threshold=0.5, embedder="hash")
 
 
-def test_legs_that_name_different_documents_disagree() -> None:
-    bags, pets = retrieved()
-    apart = [replace(bags, bm25_rank=2), replace(pets, bm25_rank=1, bm25_score=7.0)]
+def test_signals_say_how_far_the_best_stands_out() -> None:
+    # The passages are not in the order of their cosines: 0.8 stands second.
+    evidence = (a_unit(0, 0.1), a_unit(1, 0.7), a_unit(1, 0.2), a_unit(2, 0.4))
+    found = signals(retrieved(0.2, 0.8, 0.5), *evidence)
 
-    assert signals(QUESTION, apart)["legs_agree"] == 0.0
+    assert found == pytest.approx(
+        {
+            "best_passage_cosine": 0.8,
+            "best_unit_cosine": 0.7,
+            "passage_lead": 0.8 - (0.5 + 0.2) / 2,
+            "unit_lead": 0.7 - (0.4 + 0.1) / 2,
+            "passage_gap": 0.8 - 0.5,
+            "unit_gap": 0.7 - 0.4,
+            "top_units_cosine": (0.7 + 0.4 + 0.1) / 3,
+            "support_spread": pstdev([0.2 + 0.1, 0.8 + 0.7, 0.5 + 0.4]),
+        }
+    )
 
 
-@pytest.mark.parametrize("question", ["???", "🧳", "the", "a " * 5000])
-def test_signals_are_finite_for_any_question(question: str) -> None:
-    values = signals(question, [hit("A cat may fly.")]).values()
+def test_one_passage_leads_by_all_that_it_has() -> None:
+    found = signals(retrieved(0.6), a_unit(0, 0.4))
 
-    assert all(np.isfinite(value) for value in values)
+    assert (found["passage_lead"], found["passage_gap"]) == pytest.approx((0.6, 0.6))
+    assert (found["unit_lead"], found["unit_gap"]) == pytest.approx((0.4, 0.4))
+    assert found["support_spread"] == 0.0
+
+
+def test_passages_that_only_bm25_found_and_no_units_leave_finite_signals() -> None:
+    only_bm25 = [replace(item, dense_score=None) for item in retrieved(0.1, 0.2)]
+
+    assert signals(only_bm25) == dict.fromkeys(FEATURES, 0.0)
 
 
 def test_score_is_a_probability_that_grows_with_the_signals() -> None:
-    passages = retrieved()
+    passages = retrieved(0.8, 0.2)
     weighed = model(best_passage_cosine=2.0)
 
-    assert model().score(QUESTION, passages, ()) == pytest.approx(0.5)
-    assert weighed.score(QUESTION, passages, ()) == pytest.approx(1 / (1 + np.exp(-1.6)))
+    assert model().score(passages, ()) == pytest.approx(0.5)
+    assert weighed.score(passages, ()) == pytest.approx(1 / (1 + math.exp(-1.6)))
+
+
+def test_signals_are_scaled_before_they_are_weighed() -> None:
+    scaled = replace(
+        model(best_passage_cosine=2.0),
+        mean=np.full(len(FEATURES), 0.3, dtype=np.float32),
+        scale=np.full(len(FEATURES), 0.25, dtype=np.float32),
+    )
+
+    expected = 1 / (1 + math.exp(-2.0 * (0.8 - 0.3) / 0.25))
+    assert scaled.score(retrieved(0.8, 0.2), ()) == pytest.approx(expected)
 
 
 def test_no_passages_score_zero() -> None:
-    assert model().score(QUESTION, [], ()) == 0.0
+    assert model().score([], ()) == 0.0
 
 
 def test_model_survives_the_disk(tmp_path: Path) -> None:
-    saved = replace(model(legs_agree=1.5), bias=-0.25, threshold=0.4)
+    saved = replace(model(unit_gap=1.5), bias=-0.25, threshold=0.4)
     saved.save(tmp_path / "deep" / "model.safetensors")
     loaded = Answerability.load(tmp_path / "deep" / "model.safetensors", embedder="hash")
 

@@ -228,7 +228,6 @@ def test_small_talk_without_language_model_introduces_itself(system: Twofold) ->
     assert answer.citations == ()
 
 
-@pytest.mark.xfail(strict=True, reason="Assistant.answer: a reply without a generator counts 0")
 @pytest.mark.parametrize(
     ("intent", "answerable"), [(Intent.SMALL_TALK, True), (Intent.FACTUAL, False)]
 )
@@ -241,7 +240,6 @@ def test_reply_without_generator_counts_its_tokens(
     assert answer.usage.completion_tokens > 0
 
 
-@pytest.mark.xfail(strict=True, reason="wiring.count_tokens: the embedder's tokenizer cuts at 256")
 def test_long_question_counts_all_its_tokens(tmp_path: Path, models_dir: Path) -> None:
     embedder = OnnxEmbedder.bundled(models_dir, adapter_dir=bundle.EMBEDDER_ADAPTER)
     with open_system(tmp_path, embedder=embedder) as twofold:
@@ -341,7 +339,6 @@ def test_embedder_down_still_refuses_what_no_passage_holds(system: Twofold) -> N
     assert "embedder" in answer.degraded
 
 
-@pytest.mark.xfail(strict=True, reason="EvidenceFinder._score: a failure there is only logged")
 def test_embedder_failing_after_the_question_is_marked(tmp_path: Path) -> None:
     class FailsOnUnits(HashEmbedder):
         down = False
@@ -370,7 +367,6 @@ def test_broken_index_is_never_answered(tmp_path: Path, generator: Generator | N
                 next(vary(twofold, generator=generator).assistant.answer(request))
 
 
-@pytest.mark.xfail(strict=True, reason="EdgeStore._open: a lost index is made anew, and empty")
 def test_lost_index_is_not_taken_for_documents_that_say_nothing(tmp_path: Path) -> None:
     with open_system(tmp_path):
         pass
@@ -471,11 +467,6 @@ def test_replaced_document_answers_with_its_new_text(tmp_path: Path) -> None:
     assert "60 euros" not in answer.text
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="EvidenceFinder: a deleted document's passage ids come back with other text, for which "
-    "the old text's vectors are remembered (Catalogue.next_generation starts at 1 again)",
-)
 def test_document_added_again_is_judged_by_its_new_text(tmp_path: Path) -> None:
     with open_system(tmp_path, documents={"bags.md": "Zebras graze quietly.\n"}) as twofold:
         ask(twofold)
@@ -489,9 +480,6 @@ def test_document_added_again_is_judged_by_its_new_text(tmp_path: Path) -> None:
     assert [item.cosine for item in remembered] == pytest.approx([item.cosine for item in fresh])
 
 
-@pytest.mark.xfail(
-    strict=True, reason="Ingestor.put: what fails leaves a pending row that a restart replays"
-)
 def test_failed_update_does_not_come_back_over_a_later_one(tmp_path: Path) -> None:
     embedder = SwitchableEmbedder()
     with open_system(tmp_path, embedder=embedder) as twofold:

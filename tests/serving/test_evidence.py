@@ -96,11 +96,14 @@ def test_without_a_vector_words_decide_and_the_order_stays() -> None:
     assert embedder.batches == []
 
 
-def test_embedder_that_fails_leaves_words_alone_to_decide() -> None:
-    _, evidence = EvidenceFinder(BrokenEmbedder(256)).find(QUESTION, vector(), passages())
+def test_embedder_that_fails_is_an_error_and_words_can_decide_alone() -> None:
+    finder = EvidenceFinder(BrokenEmbedder(256))
+    with pytest.raises(EmbeddingError, match="switched off"):
+        finder.find(QUESTION, vector(), passages())
 
-    assert evidence[0].unit.text == "A second suitcase costs 60 euros."
-    assert all(item.cosine == 0.0 for item in evidence)
+    _, evidence = finder.find(QUESTION, None, passages())
+    assert evidence[0].word_share > evidence[-1].word_share
+    assert {item.cosine for item in evidence} == {0.0}
 
 
 def test_reranked_order_stands() -> None:

@@ -397,7 +397,6 @@ def test_broken_index_is_503_and_the_probe_says_so(tmp_path: Path, stream: bool)
     assert "99" not in response.text
 
 
-@pytest.mark.xfail(strict=True, reason="EdgeStore.count: the engine's exception passes by")
 @pytest.mark.parametrize("path", ["/readyz", "/metrics"])
 def test_probes_survive_a_broken_index(tmp_path: Path, path: str) -> None:
     with serve(tmp_path) as served:
@@ -474,11 +473,6 @@ def test_client_that_leaves_in_mid_stream_stops_the_generator(served: Served) ->
     assert "60 euros" in served.ask()["choices"][0]["message"]["content"]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="chat._stream never closes the assistant's events: a generator that was left in mid-"
-    "stream keeps its lock until the garbage collector comes by, and the next question waits",
-)
 def test_next_question_to_a_generator_that_was_left_is_answered(served: Served) -> None:
     generator = SlowGenerator("Sixty [1]. " + "And more. " * 400)
     served.use(generator)
@@ -502,11 +496,6 @@ def test_client_that_leaves_a_whole_answer_stops_the_generator(served: Served) -
     assert served.ask()["choices"][0]["message"]["content"] == "Sixty [1]."
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="chat.complete awaits the first event without watching the client: text that is held "
-    "until it cites goes on to its end",
-)
 def test_client_that_leaves_before_the_first_text_stops_the_generator(served: Served) -> None:
     generator = SlowGenerator("Without a marker " * 25 + "[1].")
     served.use(generator)

@@ -409,11 +409,6 @@ def test_citation_opens_only_for_who_may_see_it(clients: dict[str, httpx.Client]
     assert clients[""].get(urls[0]).status_code == 401
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="Ingestor.put knows a document by tenant, collection and source alone: who may not see "
-    "it can replace it, and opens it to everyone",
-)
 def test_document_of_other_groups_cannot_be_replaced(tmp_path: Path) -> None:
     with keyed(tmp_path) as clients:
         put(clients[STAFF], "secret.md", "# Salaries\n\nThe cook earns 3000.\n", groups="staff")

@@ -87,7 +87,6 @@ def test_row_with_more_cells_than_columns_keeps_them() -> None:
     assert texts("| a | b | c |", table_header="| One |") == ["One: a · b · c"]
 
 
-@pytest.mark.xfail(strict=True, reason="sentences._cells: an escaped pipe ends the cell")
 def test_escaped_pipe_stays_in_its_cell() -> None:
     assert texts(r"| a \| b | 5 |", table_header="| Choice | Fee |") == ["Choice: a | b · Fee: 5"]
 
@@ -115,7 +114,6 @@ def test_plain_shows_what_a_reader_sees(markdown: str, shown: str) -> None:
     assert plain(markdown) == shown
 
 
-@pytest.mark.xfail(strict=True, reason="sentences.plain: the words around <br> grow together")
 def test_line_break_in_a_table_cell_parts_words() -> None:
     assert texts("| 8 kg<br>per bag |") == ["8 kg per bag"]
 

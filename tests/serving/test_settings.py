@@ -142,10 +142,6 @@ def test_unusable_keys_are_refused_and_never_shown(
     assert "hunter2" not in str(caught.value)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="settings.load_settings: pydantic_settings' own SettingsError passes by, as a traceback",
-)
 @pytest.mark.parametrize("name", ["KEYS", "OPENAI_ADAPTERS"])
 def test_variable_that_is_not_json_is_a_settings_error(
     name: str, monkeypatch: pytest.MonkeyPatch

@@ -102,14 +102,12 @@ def test_refusal_is_shown_alone_in_our_words(text: str) -> None:
     assert written.markers == []
 
 
-@pytest.mark.xfail(strict=True, reason="writing._refuses: the opening is taken for all")
 def test_answer_that_opens_like_a_refusal_is_kept() -> None:
     text = "The documents don't say whether cats may sit on laps, but a carrier weighs 8 kg [1]."
 
     assert said(text)[1].text == text
 
 
-@pytest.mark.xfail(strict=True, reason="writing._stream: after a refusal the usage is never read")
 def test_refusal_counts_the_tokens_that_it_cost() -> None:
     usage = Usage(400, 7)
     pieces = [Piece(word) for word in ("The documents", " don't", " say", ".")]
@@ -196,9 +194,6 @@ def test_generator_gets_what_the_request_asks_for() -> None:
     assert asked.sampling is request.sampling
 
 
-@pytest.mark.xfail(
-    strict=True, reason="writing: brackets of the quoted text itself go through the MarkerFilter"
-)
 @pytest.mark.parametrize("words", ["Use argv[1] for the name.", "Read items[0] first."])
 def test_brackets_of_a_quoted_text_are_no_markers(words: str) -> None:
     prompt = a_prompt(words)
