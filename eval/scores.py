@@ -36,6 +36,7 @@ def answer_rows(asked: Sequence[Asked]) -> list[Row]:
     unanswerable = [item for item in asked if item.question.kind == "unanswerable"]
     single = [item for item in answerable if item.question.kind == "single"]
     multi = [item for item in answerable if item.question.kind == "multi"]
+    with_facts = [item for item in answerable if item.question.facts]
     odd = [item for item in answerable if item.question.zero_overlap]
     rows = [
         _share("gold document among at most 3 cited", answerable, _cites, bar=0.90),
@@ -43,7 +44,7 @@ def answer_rows(asked: Sequence[Asked]) -> list[Row]:
         _share("  in two documents: one of them", multi, _cites),
         _share("  in two documents: both", multi, lambda item: item.cites_all_gold),
         _share("  no content word shared", odd, _cites),
-        _share("answer holds the fact", answerable, lambda item: item.holds_facts),
+        _share("answer holds the fact", with_facts, lambda item: item.holds_facts),
         _share("unanswerable refused", unanswerable, _refused, bar=0.60),
         _share("answerable refused", answerable, _refused, bar=0.10, at_most=True),
     ]

@@ -53,15 +53,14 @@ def environment(home: Path, models_dir: Path, **settings: str) -> dict[str, str]
 def start_server(home: Path, variables: Mapping[str, str]) -> ServerProcess:
     """Run `twofold serve` on a free port and wait until it is ready."""
     command = [sys.executable, "-m", "serving.cli.main", "serve", "--port", "0"]
-    process = subprocess.Popen(
-        command, env=dict(variables), cwd=ROOT, stderr=subprocess.PIPE, text=True
-    )
+    log = home / "stderr.txt"
+    with log.open("w") as stderr:
+        process = subprocess.Popen(command, env=dict(variables), cwd=ROOT, stderr=stderr, text=True)
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
         address = Address.read(home)
         if process.poll() is not None:
-            assert process.stderr is not None
-            raise AssertionError(f"the server ended: {process.stderr.read()}")
+            raise AssertionError(f"the server ended: {log.read_text()}")
         if address is not None and address.pid == process.pid:
             try:
                 httpx.get(f"{address.url}/readyz", timeout=5, trust_env=False).raise_for_status()
