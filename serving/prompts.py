@@ -6,6 +6,7 @@ prefix cache still fits when the same passages serve a follow-up question.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -106,5 +107,5 @@ def _instructions(route: Route) -> str:
 def _passage_block(number: int, hit: ScoredPassage) -> str:
     path = " > ".join(dict.fromkeys([hit.passage.title, *hit.passage.heading_path]))
     body = "\n".join(part for part in (hit.passage.table_header, hit.passage.text) if part)
-    body = body.replace("</passage", "<\\/passage")  # a passage cannot end itself
+    body = re.sub(r"<(/?)passage", r"<\1 passage", body)  # a passage opens and ends no other
     return f'<passage number="{number}" from="{path}">\n{body}\n</passage>'

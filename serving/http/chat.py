@@ -16,8 +16,9 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 
 from serving.answers import Answer, ChatRequest
+from serving.errors import UnknownAdapterError
 from serving.http import replies
-from serving.http.bodies import MODELS, ChatBody
+from serving.http.bodies import MODELS, ChatBody, parse_model
 from serving.http.errors import error_body
 from serving.http.state import base_url, caller, state
 
@@ -54,17 +55,22 @@ async def complete(body: ChatBody, request: Request) -> Any:
 
 
 @router.get("/v1/models")
-async def models(request: Request) -> dict[str, Any]:
+async def list_models(request: Request) -> dict[str, Any]:
     """The routes as models, and each with each adapter."""
     caller(request)
     adapters = state(request).twofold.assistant.writer.generator.adapters()
     names = [*MODELS, *(f"{model}@{adapter}" for adapter in adapters for model in MODELS)]
-    return {
-        "object": "list",
-        "data": [
-            {"id": name, "object": "model", "created": 0, "owned_by": "twofold"} for name in names
-        ],
-    }
+    return {"object": "list", "data": [replies.model(name) for name in names]}
+
+
+@router.get("/v1/models/{name}")
+async def get_model(name: str, request: Request) -> dict[str, Any]:
+    """One of them."""
+    caller(request)
+    _, adapter = parse_model(name)
+    if adapter and adapter not in state(request).twofold.assistant.writer.generator.adapters():
+        raise UnknownAdapterError(f"no adapter {adapter!r}", param="model")
+    return replies.model(name)
 
 
 def _measured(request: Request, chat: ChatRequest) -> Generator[str | Answer, None, None]:

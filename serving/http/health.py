@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -40,7 +41,9 @@ def readyz(request: Request) -> JSONResponse:
 def metrics(request: Request) -> Response:
     """Prometheus' text format."""
     server = state(request)
-    body = server.metrics.render(
-        documents=server.twofold.catalogue.count(), passages=server.twofold.store.count()
-    )
+    try:
+        passages = float(server.twofold.store.count())
+    except RetrievalError:
+        passages = math.nan  # the index is down; /readyz says why
+    body = server.metrics.render(documents=server.twofold.catalogue.count(), passages=passages)
     return Response(body, media_type=CONTENT_TYPE_LATEST)

@@ -63,7 +63,7 @@ class Metrics:
         """Count a question that ended in an error."""
         self._errors.labels(type(error).__name__).inc()
 
-    def render(self, *, documents: int, passages: int) -> bytes:
+    def render(self, *, documents: int, passages: float) -> bytes:
         """The exposition format, with the sizes as they are now."""
         self._documents.set(documents)
         self._passages.set(passages)

@@ -96,6 +96,11 @@ def details(answer: Answer, base_url: str, twofold: Twofold) -> dict[str, Any]:
     }
 
 
+def model(name: str) -> dict[str, Any]:
+    """OpenAI's model object."""
+    return {"id": name, "object": "model", "created": 0, "owned_by": "twofold"}
+
+
 def passage(hit: ScoredPassage) -> dict[str, Any]:
     """A found passage with its scores and ranks."""
     return {
