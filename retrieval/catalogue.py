@@ -31,9 +31,10 @@ from sqlalchemy import (
 )
 from sqlalchemy import delete as sql_delete
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
 from retrieval.documents import Document, Scope
-from retrieval.errors import DocumentNotFoundError
+from retrieval.errors import DocumentNotFoundError, StoreError
 
 
 class State(StrEnum):
@@ -68,7 +69,10 @@ class Catalogue:
 
     def __init__(self, url: str) -> None:
         self._engine = _engine(url)
-        _metadata.create_all(self._engine)
+        try:
+            _metadata.create_all(self._engine)
+        except SQLAlchemyError as error:
+            raise StoreError(f"the catalogue {url} cannot be opened: {error}") from error
 
     def close(self) -> None:
         """Release the database's connections."""

@@ -178,8 +178,14 @@ def _add_starter_documents(twofold: Twofold) -> None:
 @contextmanager
 def _hold(home: Path) -> Iterator[None]:
     """Make this process the only one that works in the folder."""
-    home.mkdir(parents=True, exist_ok=True)
-    lock = (home / "lock").open("a+")
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        lock = (home / "lock").open("a+")
+    except OSError as error:
+        raise SettingsError(
+            f"cannot use the data folder {home}: {error.strerror or error}; set TWOFOLD_HOME to a "
+            "folder that can be written"
+        ) from error
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

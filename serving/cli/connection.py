@@ -81,7 +81,9 @@ def _client(address: Address) -> httpx.Client:
 
 
 def _alive(address: Address) -> bool:
+    """Whether the server that wrote the address still listens there, and no other."""
     try:
-        return httpx.get(f"{address.url}/healthz", timeout=5.0, trust_env=False).is_success
-    except httpx.HTTPError:
+        reply = httpx.get(f"{address.url}/healthz", timeout=5.0, trust_env=False)
+        return bool(reply.is_success and reply.json().get("instance") == address.instance)
+    except (httpx.HTTPError, ValueError, AttributeError):
         return False

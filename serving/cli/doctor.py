@@ -46,6 +46,7 @@ OPTIONAL = {
     "bitsandbytes": "bitsandbytes",
     "accelerate": "accelerate",
 }
+PROFILES_WITH_MODELS = ("gpu-24gb",)  # whose generator needs the extra
 MIN_FREE_GIB = 1.0
 
 
@@ -67,7 +68,7 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--settings", action="store_true", help="list every setting and its value")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     options = parser.parse_args(arguments)
-    findings = [_python(), *_packages(), *_configuration(options.profile)]
+    findings = [_python(), *_packages(options.profile), *_configuration(options.profile)]
     if options.json:
         sys.stdout.write(json.dumps([asdict(item) for item in findings], indent=2) + "\n")
     else:
@@ -82,11 +83,12 @@ def _python() -> Finding:
     return Finding("python", sys.version_info >= (3, 11), version, "install Python 3.11 or newer")
 
 
-def _packages() -> list[Finding]:
+def _packages(profile: str) -> list[Finding]:
+    needs_models = profile in PROFILES_WITH_MODELS
     findings = []
-    for names, required in ((NEEDED, True), (OPTIONAL, False)):
+    for names, required in ((NEEDED, True), (OPTIONAL, needs_models)):
         for module, distribution in names.items():
-            extra = "twofold" if required else "'twofold[models]'"
+            extra = "twofold" if names is NEEDED else "'twofold[models]'"
             missing = util.find_spec(module) is None
             findings.append(
                 Finding(
@@ -161,6 +163,11 @@ def _print(findings: Sequence[Finding], profile: str) -> None:
 
 
 def _print_settings(profile: str) -> None:
+    if util.find_spec("pydantic_settings") is None:
+        sys.stdout.write(
+            "\nInstall the packages above, then `twofold doctor --settings` lists them.\n"
+        )
+        return
     from serving.settings import PREFIX, load_settings
 
     settings = load_settings(profile)

@@ -96,7 +96,7 @@ def _unbundle(path: Path) -> Iterator[LocalFile]:
                 row = json.loads(line)
                 source = PurePosixPath(row["path"]).as_posix()
                 yield LocalFile(source, None, path, row["text"].encode())
-    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, EOFError) as error:
         raise CommandError(
             f"{path}:{number}: not a document ({error!r}); each line is an object with "
             "path and text"

@@ -34,9 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"twofold: no command {name!r}; there are {', '.join(COMMANDS)}\n")
         return 2
     _configure_logging(verbose=verbose)
-    command = importlib.import_module(f"serving.cli.{name}")
     try:
-        return int(command.run(rest))
+        return int(importlib.import_module(f"serving.cli.{name}").run(rest))
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         return 130
@@ -44,10 +43,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        if verbose or type(error).__module__.partition(".")[0] not in ROOMS:
+        message = _message(error)
+        if verbose or message is None:
             raise
-        sys.stderr.write(f"twofold: {error}\n")
+        sys.stderr.write(f"twofold: {message}\n")
         return 1
+
+
+def _message(error: Exception) -> str | None:
+    """What people are told; None for what nobody foresaw, which deserves its traceback."""
+    if isinstance(error, ModuleNotFoundError):
+        return f"{error}; `twofold doctor` says how to get what is missing"
+    return str(error) if type(error).__module__.partition(".")[0] in ROOMS else None
 
 
 def command_parser(name: str) -> argparse.ArgumentParser:

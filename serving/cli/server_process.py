@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +16,7 @@ from pathlib import Path
 
 import uvicorn
 
+from serving.admission import instance_of
 from serving.errors import SettingsError
 from serving.http.app import create_app
 from serving.settings import Settings
@@ -31,6 +34,11 @@ class Address:
     url: str
     token: str
     pid: int
+
+    @property
+    def instance(self) -> str:
+        """What tells this server from another at its address, without giving the token away."""
+        return instance_of(self.token)
 
     def write(self, home: Path) -> None:
         """Readable by the owner alone, since the token opens the server."""
@@ -63,6 +71,8 @@ def serve_forever(settings: Settings, announce: Callable[[Twofold, Address], Non
         address = _address(listener)
         server = _server(twofold, address)
         address.write(settings.home)
+        # uvicorn hands the signal on when it has shut down; so `finally` still runs after it.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         try:
             announce(twofold, address)
             server.run(sockets=[listener])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
-from serving.admission import Admission
+from serving.admission import Admission, instance_of
 from serving.http import chat, documents, errors, health, page
 from serving.http.guard import Guard
 from serving.http.metrics import Metrics
@@ -20,6 +20,7 @@ def create_app(twofold: Twofold, *, local_token: str | None = None) -> FastAPI:
         twofold=twofold,
         admission=Admission(twofold.settings.keys, local_token=local_token),
         metrics=Metrics(),
+        instance=instance_of(local_token) if local_token else None,
     )
     errors.install(app)
     app.add_middleware(

@@ -17,9 +17,9 @@ router = APIRouter()
 
 
 @router.get("/healthz")
-async def healthz() -> dict[str, str]:
-    """The process runs and its event loop turns."""
-    return {"status": "ok"}
+async def healthz(request: Request) -> dict[str, str | None]:
+    """The process runs and its event loop turns. `instance` tells commands that it is theirs."""
+    return {"status": "ok", "instance": state(request).instance}
 
 
 @router.get("/readyz")

@@ -18,6 +18,7 @@ class ServerState:
     twofold: Twofold
     admission: Admission
     metrics: Metrics
+    instance: str | None = None
 
 
 def state(request: Request) -> ServerState:

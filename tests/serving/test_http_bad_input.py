@@ -116,6 +116,17 @@ def test_text_that_is_no_unicode_is_400(tmp_path: Path, models_dir: Path) -> Non
     refusal(response, 400)
 
 
+@pytest.mark.xfail(strict=True, reason="has_surrogates looks at messages alone, not at collections")
+@pytest.mark.parametrize("path", [CHAT, SEARCH])
+def test_collection_that_is_no_unicode_is_400(served: Served, path: str) -> None:
+    body = {
+        CHAT: json.dumps(question_body(twofold={"collections": ["\ud800"]})),
+        SEARCH: json.dumps({"query": "bag", "collections": ["\ud800"]}),
+    }
+
+    refusal(post(served, path, body[path].encode()), 400)
+
+
 # Bodies.
 
 
@@ -411,6 +422,22 @@ def test_page_of_a_name_that_points_here_is_refused(served: Served) -> None:
     response = served.http.get(DOCUMENTS, headers={"Host": here, "Origin": f"http://{here}"})
 
     assert response.status_code in {400, 403, 421}
+
+
+@pytest.mark.xfail(strict=True, reason="guard: urlsplit raises ValueError, and it ends in a 500")
+@pytest.mark.parametrize(("name", "value"), [("Origin", "http://["), ("Host", "[")])
+def test_header_that_is_no_address_is_400(served: Served, name: str, value: str) -> None:
+    refusal(served.http.get(DOCUMENTS, headers={name: value}), 400)
+
+
+@pytest.mark.xfail(strict=True, reason="guard._check_host: public_url is not among our names")
+def test_public_name_is_one_of_our_own(tmp_path: Path) -> None:
+    with serve(tmp_path, public_url="https://help.example") as served:
+        named = served.http.get(DOCUMENTS, headers={"Host": "help.example"})
+        page = {"Host": "help.example", "Origin": "https://help.example"}
+        asked = served.http.post(SEARCH, json={"query": "suitcase"}, headers=page)
+
+    assert (named.status_code, asked.status_code) == (200, 200)
 
 
 @pytest.mark.parametrize("path", ["/", "/healthz", "/v1/nope", CHAT])
