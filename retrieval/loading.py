@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import re
 import zipfile
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 from retrieval.errors import LoadingError
 
 if TYPE_CHECKING:
+    from bs4 import Tag
     from markitdown import MarkItDown
 
 PLAIN = (".md", ".markdown", ".txt")
@@ -21,6 +23,7 @@ SUPPORTED = PLAIN + CONVERTED
 MAX_TITLE_CHARS = 120
 
 MAX_BREADCRUMB_CHARS = 200
+MAX_HTML_DEPTH = 100
 
 _CLUTTER = "nav, footer, aside, script, style, noscript, template, button, input, select, textarea"
 _BREADCRUMBS = "[class*=crumb], [role=navigation], [aria-label*=readcrumb]"
@@ -135,7 +138,20 @@ def _strip_clutter(content: bytes) -> bytes:
             element.decompose()
     articles = soup.find_all("article")
     main = soup.find("main") or (articles[0] if len(articles) == 1 else None) or soup.body or soup
-    return f"<html><head><meta charset='utf-8'></head><body>{main}</body></html>".encode()
+    inside = str(main)
+    if _depth(main) > MAX_HTML_DEPTH:  # the converter recurses; such a page keeps its text alone
+        inside = "".join(f"<p>{html.escape(line)}</p>" for line in main.stripped_strings)
+    return f"<html><head><meta charset='utf-8'></head><body>{inside}</body></html>".encode()
+
+
+def _depth(root: Tag) -> int:
+    """Levels of elements below the root."""
+    deepest, waiting = 0, [(root, 0)]
+    while waiting:
+        element, depth = waiting.pop()
+        deepest = max(deepest, depth)
+        waiting += [(child, depth + 1) for child in element.find_all(True, recursive=False)]
+    return deepest
 
 
 def _promote_first_line(text: str) -> str:

@@ -444,9 +444,7 @@ def test_dangling_link_and_unreadable_folder_do_not_stop_the_others(tmp_path: Pa
     assert ran.json["added"] == 1
 
 
-@pytest.mark.xfail(
-    strict=True, reason="documents._put_all: this machine's commands are in no group but everyone"
-)
+@pytest.mark.xfail(strict=True, reason="_put_all: the commands are in no group but everyone")
 def test_documents_of_a_group_can_be_ingested_again(tmp_path: Path) -> None:
     (tmp_path / "pay.md").write_text("# Pay\n\nThe cook earns 3000 euros.\n")
     words = ("ingest", str(tmp_path / "pay.md"), "--groups", "staff", "--json")

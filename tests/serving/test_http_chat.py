@@ -542,7 +542,7 @@ def test_metrics_count_answers_tokens_and_errors(tmp_path: Path) -> None:
 def test_probes_answer(served: Served) -> None:
     ready = served.http.get("/readyz")
 
-    assert served.http.get("/healthz").json() == {"status": "ok"}
+    assert served.http.get("/healthz").json() == {"status": "ok", "instance": None}
     assert ready.status_code == 200
     assert ready.json()["documents"] == 3
     assert ready.json()["degraded"] == []
