@@ -521,6 +521,32 @@ def test_questions_at_once_are_all_answered(served: Served) -> None:
     assert replies == [200] * 16
 
 
+@pytest.mark.xfail(
+    strict=True,
+    reason="waiting answers take all 40 threads of the pool that probes, search and documents need",
+)
+def test_probe_answers_while_many_wait_for_the_language_model(served: Served) -> None:
+    class Waiting(ScriptedGenerator):
+        release = threading.Event()
+
+        def stream(self, request: GenerationRequest) -> Iterator[Piece]:
+            self.release.wait(20)
+            yield from super().stream(request)
+
+    generator = Waiting("Sixty [1].")
+    served.use(generator)
+    threads = [threading.Thread(target=served.post) for _ in range(45)]
+    for thread in threads:
+        thread.start()
+    try:
+        time.sleep(0.5)
+        assert httpx.get(f"{served.http.base_url}/readyz", timeout=1, trust_env=False).is_success
+    finally:
+        generator.release.set()
+        for thread in threads:
+            thread.join()
+
+
 # Around it.
 
 

@@ -91,7 +91,9 @@ def test_server_that_is_told_to_end_cleans_up(
     assert not (tmp_path / "server.json").exists()
 
 
-def test_killed_server_costs_the_next_commands_nothing(tmp_path: Path, models_dir: Path) -> None:
+def test_killed_server_costs_the_next_commands_and_server_nothing(
+    tmp_path: Path, models_dir: Path
+) -> None:
     with server(tmp_path, models_dir) as running:
         with running.client as client:
             add_documents(client)
@@ -99,22 +101,13 @@ def test_killed_server_costs_the_next_commands_nothing(tmp_path: Path, models_di
         running.process.wait(ENDS_WITHIN_S)
     stale = (tmp_path / "server.json").is_file()
     found = twofold(tmp_path, models_dir, "search", "second suitcase", "--json")
-
-    assert stale
-    assert found.returncode == 0, found.stderr
-    assert json.loads(found.stdout)["data"][0]["source"] == "bags.md"
-
-
-def test_server_after_a_killed_one_has_its_documents(tmp_path: Path, models_dir: Path) -> None:
-    with server(tmp_path, models_dir) as running:
-        with running.client as client:
-            add_documents(client)
-        running.process.kill()
-        running.process.wait(ENDS_WITHIN_S)
     with server(tmp_path, models_dir) as running, running.client as client:
         listed = client.get("/v1/documents").json()["data"]
         ready = client.get("/readyz").json()
 
+    assert stale
+    assert found.returncode == 0, found.stderr
+    assert json.loads(found.stdout)["data"][0]["source"] == "bags.md"
     assert {item["source"] for item in listed} == DOCUMENTS.keys()
     assert all(item["generation"] == 1 for item in listed)
     assert (ready["documents"], ready["passages"]) == (3, 3)
