@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from finetune.retrieval_data import Pair, batches
-from finetune.training_run import Schedule, run, save_adapter
+from finetune.training_run import Objective, Schedule, run, save_adapter
 
 if TYPE_CHECKING:
     import torch
@@ -77,7 +77,7 @@ def train(
     model, tokenizer = _model(configuration, start)
     run(
         model,
-        lambda batch: _loss(model, tokenizer, batch, configuration),
+        Objective(lambda batch: _loss(model, tokenizer, batch, configuration)),
         batches(
             data,
             organisations=configuration.organisations_per_batch,

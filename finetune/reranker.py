@@ -1,11 +1,12 @@
 """Train the starter cross-encoder: all-MiniLM-L6-v2 plus a LoRA adapter that reads both texts.
 
-    python -m finetune.reranker --data DIR --out DIR
+    python -m finetune.hard_negatives --data DIR --out runs/groups.jsonl
+    python -m finetune.reranker --groups runs/groups.jsonl --out runs/reranker
 
-The adapter starts as a copy of the embedder's, which knows customers' words already. Each step
-holds questions with their passage and hard negatives, and questions that a passage only nearly
-answers: the score is meant to order passages and to tell when there is no answer. The loss is
-binary cross-entropy of every pair plus cross-entropy within each question's group.
+The adapter starts as a copy of the embedder's, which knows customers' words already. The score is
+meant to order passages and to tell when there is no answer, so the loss is cross-entropy within
+each answered question's group, plus binary cross-entropy of every pair. No dropout: few pairs are
+seen more than a few times, and on a CPU drawing the masks takes as long as the products.
 """
 
 from __future__ import annotations
@@ -21,61 +22,58 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from finetune.retrieval_data import SETS, Pair, beir_pairs, help_centres
-from finetune.training_run import Schedule, run, save_adapter
+from finetune.retrieval_data import HELD_OUT, WRITTEN, Group, read_groups
+from finetune.training_run import Objective, Schedule, run, save_adapter
 from starter.bundle import EMBEDDER_ADAPTER
 
 if TYPE_CHECKING:
     import torch
 
-    from retrieval.embedding import Embedder, Vectors
-
-NEAREST = 6  # negatives are drawn from a question's nearest wrong passages
+MICRO_BATCH = 24  # pairs of similar length computed together, so that little padding is
 
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """Everything that decides the weights."""
+    """Everything that decides the weights, besides the groups."""
 
-    steps: int = 200
-    learning_rate: float = 5e-4
-    answered_per_step: int = 8
-    unanswered_per_step: int = 8
-    others_per_step: int = 4
-    negatives: int = 2
+    steps: int = 700
+    learning_rate: float = 1e-3
+    answered_per_step: int = 12
+    unanswered_per_step: int = 12
+    others_per_step: int = 8
+    negatives: int = 3
+    negatives_unanswered: int = 2
     rank: int = 16
     alpha: int = 32
-    dropout: float = 0.05
-    max_tokens: int = 192
+    max_tokens: int = 176
     seed: int = 20261125
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
-    """A question with passages; the first answers it, unless `answered` is False."""
+class Pair:
+    """A question and a passage: whether it answers, and which question's group it stands in."""
 
     question: str
-    passages: tuple[str, ...]
-    answered: bool
+    passage: str
+    answers: bool
+    group: int
 
 
 def main() -> None:
     """Train, or go on where the last run stopped, and save the adapter."""
-    from serving.settings import load_settings
-    from serving.wiring import build_embedder
-
     parser = argparse.ArgumentParser(prog="python -m finetune.reranker", description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--groups", type=Path, required=True, metavar="FILE")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--steps", type=int, default=Configuration().steps)
     parser.add_argument("--resume", action="store_true", help="from the last checkpoint in --out")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    embedder = build_embedder(load_settings())
-    train(Configuration(), options.data, options.out, embedder, resume=options.resume)
+    configuration = Configuration(steps=options.steps)
+    train(configuration, read_groups(options.groups), options.out, resume=options.resume)
 
 
 def train(
-    configuration: Configuration, data: Path, out: Path, embedder: Embedder, *, resume: bool = False
+    configuration: Configuration, groups: Sequence[Group], out: Path, *, resume: bool = False
 ) -> None:
     """Write `out/adapter` (PEFT, safetensors) and `out/configuration.json`."""
     import torch
@@ -84,10 +82,14 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     (out / "configuration.json").write_text(json.dumps(asdict(configuration), indent=2) + "\n")
     model, tokenizer = _model(configuration)
+    held_out = [group for group in groups if group.source == HELD_OUT]
     run(
         model,
-        lambda groups: _loss(model, tokenizer, groups, configuration),
-        _steps(configuration, data, embedder),
+        Objective(
+            loss_of=lambda pairs: _loss(model, tokenizer, pairs, configuration),
+            validate=lambda: _validate(model, tokenizer, held_out, configuration),
+        ),
+        _steps(configuration, groups),
         Schedule(configuration.steps, configuration.learning_rate),
         out,
         resume=resume,
@@ -107,12 +109,16 @@ def _model(configuration: Configuration) -> tuple[Any, Any]:
     from safetensors.torch import load_file
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    base = AutoModelForSequenceClassification.from_pretrained(get_model_path(), num_labels=1)
+    base = AutoModelForSequenceClassification.from_pretrained(
+        get_model_path(),
+        num_labels=1,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+    )
     lora = LoraConfig(
         task_type=TaskType.SEQ_CLS,
         r=configuration.rank,
         lora_alpha=configuration.alpha,
-        lora_dropout=configuration.dropout,
         target_modules=["query", "key", "value", "dense"],
         modules_to_save=["classifier"],
     )
@@ -131,102 +137,118 @@ def _model(configuration: Configuration) -> tuple[Any, Any]:
     return model, AutoTokenizer.from_pretrained(get_model_path())
 
 
+def _scores(
+    model: Any, tokenizer: Any, pairs: Sequence[Pair], configuration: Configuration
+) -> torch.Tensor:
+    """(pairs,) logits."""
+    import torch
+
+    encoded = tokenizer(
+        [pair.question for pair in pairs],
+        [pair.passage for pair in pairs],
+        truncation="only_second",
+        max_length=configuration.max_tokens,
+    )
+    order = sorted(range(len(pairs)), key=lambda place: len(encoded["input_ids"][place]))
+    parts = []
+    for start in range(0, len(order), MICRO_BATCH):
+        places = order[start : start + MICRO_BATCH]
+        rows = {name: [values[place] for place in places] for name, values in encoded.items()}
+        parts.append(model(**tokenizer.pad(rows, return_tensors="pt")).logits[:, 0])
+    scores: torch.Tensor = torch.cat(parts)[torch.tensor(np.argsort(order))]
+    return scores
+
+
 def _loss(
-    model: Any, tokenizer: Any, groups: Sequence[Group], configuration: Configuration
+    model: Any, tokenizer: Any, pairs: Sequence[Pair], configuration: Configuration
 ) -> torch.Tensor:
     import torch
 
     functional = torch.nn.functional
-    encoded = tokenizer(
-        [group.question for group in groups for _ in group.passages],
-        [passage for group in groups for passage in group.passages],
-        padding=True,
-        truncation="only_second",
-        max_length=configuration.max_tokens,
-        return_tensors="pt",
-    )
-    scores = model(**encoded).logits[:, 0]  # (pairs,)
-    labels = torch.zeros_like(scores)
-    ranking, start = [], 0
-    for group in groups:
-        own = scores[start : start + len(group.passages)]
-        if group.answered:
-            labels[start] = 1.0
-            ranking.append(functional.cross_entropy(own[None], torch.tensor([0])))
-        start += len(group.passages)
-    balance = (labels == 0).sum() / (labels == 1).sum()
-    judging = functional.binary_cross_entropy_with_logits(scores, labels, pos_weight=balance)
-    loss: torch.Tensor = judging / balance.sqrt() + torch.stack(ranking).mean()
+    scores = _scores(model, tokenizer, pairs, configuration)
+    labels = torch.tensor([float(pair.answers) for pair in pairs])
+    ranking = []
+    for place, pair in enumerate(pairs):
+        if pair.answers:
+            own = torch.tensor([other.group == pair.group for other in pairs])
+            ranking.append(scores[own].logsumexp(0) - scores[place])
+    judging = functional.binary_cross_entropy_with_logits(scores, labels)
+    loss: torch.Tensor = judging + torch.stack(ranking).mean()
     return loss
 
 
-def _steps(configuration: Configuration, data: Path, embedder: Embedder) -> Iterator[list[Group]]:
+def _validate(
+    model: Any, tokenizer: Any, held_out: Sequence[Group], configuration: Configuration
+) -> str:
+    """On unseen help centres: is the best passage right, and the AUC of there being one."""
+    import torch
+    from sklearn.metrics import roc_auc_score
+
+    rng = random.Random(configuration.seed)
+    groups = rng.sample(list(held_out), min(len(held_out), 300))
+    pairs = [
+        Pair(group.question, passage, answers=place == 0 and group.positive is not None, group=n)
+        for n, group in enumerate(groups)
+        for place, passage in enumerate((*filter(None, [group.positive]), *group.negatives[:4]))
+    ]
+    model.eval()
+    with torch.no_grad():
+        scores = _scores(model, tokenizer, pairs, configuration).numpy()
+    model.train()
+    best = np.full(len(groups), -np.inf)
+    right = np.zeros(len(groups), dtype=bool)
+    for pair, score in zip(pairs, scores, strict=True):
+        if score > best[pair.group]:
+            best[pair.group], right[pair.group] = score, pair.answers
+    answered = np.array([group.positive is not None for group in groups])
+    return (
+        f"held out: best passage right {right[answered].mean():.3f} of {answered.sum()}, "
+        f"answered against unanswered AUC {roc_auc_score(answered, best):.3f}"
+    )
+
+
+def _steps(configuration: Configuration, groups: Sequence[Group]) -> Iterator[list[Pair]]:
     """Endless and repeatable."""
     rng = random.Random(configuration.seed)
-    answered, unanswered = _written_groups(configuration, embedder, rng)
-    others = [
-        group
-        for name in SETS
-        for group in _other_groups(beir_pairs(data / name), configuration, rng)
-    ]
+    written = [group for group in groups if group.source == WRITTEN]
     pools = [
-        (answered, configuration.answered_per_step),
-        (unanswered, configuration.unanswered_per_step),
-        (others, configuration.others_per_step),
+        ([group for group in written if group.positive], configuration.answered_per_step),
+        ([group for group in written if not group.positive], configuration.unanswered_per_step),
+        (
+            [group for group in groups if group.source not in (WRITTEN, HELD_OUT)],
+            configuration.others_per_step,
+        ),
     ]
-    for pool, _ in pools:
-        rng.shuffle(pool)
-    step = 0
+    drawing = [_drawn(pool, size, rng) for pool, size in pools if pool]
     while True:
+        chosen = [group for draw in drawing for group in next(draw)]
         yield [
-            pool[(step * size + place) % len(pool)] for pool, size in pools for place in range(size)
+            pair
+            for number, group in enumerate(chosen)
+            for pair in _pairs(group, number, configuration, rng)
         ]
-        step += 1
 
 
-def _written_groups(
-    configuration: Configuration, embedder: Embedder, rng: random.Random
-) -> tuple[list[Group], list[Group]]:
-    """Questions of the help centres: with neighbours as negatives, and those without an answer."""
-    answered, unanswered = [], []
-    for centre in help_centres():
-        passages = [f"{row.title} > {row.heading}\n{row.passage}" for row in centre]
-        vectors = embedder.embed(passages)  # (passages, d)
-        for place, row in enumerate(centre):
-            for question in row.questions:
-                order = _nearest(question, vectors, embedder, exclude=place)
-                drawn = rng.sample(order[:NEAREST], configuration.negatives)
-                texts = (passages[place], *(passages[index] for index in drawn))
-                answered.append(Group(question, texts, answered=True))
-            unanswered += [
-                Group(question, (passages[place],), answered=False) for question in row.unanswered
-            ]
-    return answered, unanswered
+def _drawn(pool: list[Group], size: int, rng: random.Random) -> Iterator[list[Group]]:
+    """All groups once, `size` at a time, then all again in another order."""
+    while True:
+        rng.shuffle(pool)
+        for start in range(0, len(pool) - size + 1, size):
+            yield pool[start : start + size]
 
 
-def _nearest(question: str, vectors: Vectors, embedder: Embedder, *, exclude: int) -> list[int]:
-    cosines = vectors @ embedder.embed([question])[0]
-    return [int(index) for index in np.argsort(-cosines) if index != exclude]
-
-
-def _other_groups(
-    pairs: list[Pair], configuration: Configuration, rng: random.Random
-) -> list[Group]:
-    """Questions of a retrieval set, with passages that share the most words as negatives."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    passages = list(dict.fromkeys(pair.passage for pair in pairs))
-    asked = rng.sample(pairs, min(len(pairs), 600))
-    words = TfidfVectorizer(stop_words="english", sublinear_tf=True)
-    matrix = words.fit_transform(passages)
-    shares = (words.transform([pair.question for pair in asked]) @ matrix.T).toarray()
-    groups = []
-    for pair, row in zip(asked, shares, strict=True):
-        nearest = [passages[index] for index in np.argsort(-row)[: NEAREST + 1]]
-        wrong = [passage for passage in nearest if passage != pair.passage]
-        drawn = rng.sample(wrong, configuration.negatives)
-        groups.append(Group(pair.question, (pair.passage, *drawn), answered=True))
-    return groups
+def _pairs(
+    group: Group, number: int, configuration: Configuration, rng: random.Random
+) -> Iterator[Pair]:
+    if group.positive is not None:
+        yield Pair(group.question, group.positive, True, number)
+        drawn = rng.sample(group.negatives, min(configuration.negatives, len(group.negatives)))
+    else:
+        nearest, *others = group.negatives
+        rest = min(configuration.negatives_unanswered - 1, len(others))
+        drawn = [nearest, *rng.sample(others, rest)]
+    for passage in drawn:
+        yield Pair(group.question, passage, False, number)
 
 
 if __name__ == "__main__":

@@ -7,13 +7,34 @@ import gzip
 import json
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from starter.bundle import WrittenPassage, read_written_passages
 
 SETS = ("squadshifts_new_wiki", "squadshifts_amazon_reviews", "policyqa_dev")
+WRITTEN = "help_centres"  # sources of groups: the written help centres, and those held out
+HELD_OUT = "help_centres_held_out"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A question with passages found for it; without a positive one, none of them answers it."""
+
+    source: str
+    question: str
+    positive: str | None
+    negatives: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedQuestion:
+    """A question of a retrieval set, the document that answers it, and the answer's wordings."""
+
+    text: str
+    document: str
+    answers: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +74,10 @@ def batches(
             yield batch
 
 
-def help_centres() -> list[list[WrittenPassage]]:
-    """The written help centres that are not held out, one list each."""
+def help_centres(*, trained_on: bool = True) -> list[list[WrittenPassage]]:
+    """The written help centres, one list each: those trained on, or those held out."""
     centres: dict[str, list[WrittenPassage]] = {}
-    for row in read_written_passages(trained_on=True):
+    for row in read_written_passages(trained_on=trained_on):
         centres.setdefault(row.organisation, []).append(row)
     return list(centres.values())
 
@@ -69,18 +90,37 @@ def _pair(row: WrittenPassage, rng: random.Random, *, refusals: bool) -> Pair:
 
 def beir_pairs(folder: Path) -> list[Pair]:
     """Every judged question of a set in BEIR layout, with its passage."""
-    passages = {
-        row["_id"]: f"{row.get('title', '')}\n{row['text']}".strip()
-        for row in _rows(folder / "corpus.jsonl.gz")
+    documents, questions = judged(folder)
+    texts = {name: f"{title}\n{text}".strip() for name, (title, text) in documents.items()}
+    return [Pair(question.text, texts[question.document]) for question in questions]
+
+
+def judged(folder: Path) -> tuple[dict[str, tuple[str, str]], list[JudgedQuestion]]:
+    """Documents by name, (title, text) each, and every judged question of a set in BEIR layout."""
+    documents = {
+        row["_id"]: (row.get("title", ""), row["text"]) for row in _rows(folder / "corpus.jsonl.gz")
     }
-    questions = {row["_id"]: row["text"] for row in _rows(folder / "queries.jsonl.gz")}
+    questions = {row["_id"]: row for row in _rows(folder / "queries.jsonl.gz")}
     with (folder / "qrels.tsv").open(encoding="utf-8") as file:
-        judged = list(csv.reader(file, delimiter="\t"))[1:]
-    return [
-        Pair(questions[query], passages[passage])
-        for query, passage, grade in judged
+        lines = list(csv.reader(file, delimiter="\t"))[1:]
+    return documents, [
+        JudgedQuestion(questions[query]["text"], document, tuple(questions[query]["answers"]))
+        for query, document, grade in lines
         if int(grade) > 0
     ]
+
+
+def write_groups(path: Path, groups: list[Group]) -> None:
+    """One JSON object a line."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [json.dumps(asdict(group), ensure_ascii=False) for group in groups]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def read_groups(path: Path) -> list[Group]:
+    """What `python -m finetune.hard_negatives` wrote."""
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [Group(**row | {"negatives": tuple(row["negatives"])}) for row in rows]
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:

@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 BASE_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
-CHECKPOINT_STEPS = 25
+CHECKPOINT_STEPS = 50
 CHECKPOINT = "checkpoint.pt"
 
 Batch = TypeVar("Batch")
@@ -33,9 +33,17 @@ class Schedule:
         return max(0.0, (self.steps - step) / (self.steps - warmup))
 
 
+@dataclass(frozen=True, slots=True)
+class Objective(Generic[Batch]):
+    """What is minimised, and what is said about the weights now and then."""
+
+    loss_of: Callable[[Batch], Any]
+    validate: Callable[[], str] | None = None
+
+
 def run(
     model: Any,
-    loss_of: Callable[[Batch], Any],
+    objective: Objective[Batch],
     batches: Iterable[Batch],
     schedule: Schedule,
     out: Path,
@@ -58,7 +66,7 @@ def run(
             break
         if step <= first:
             continue
-        loss = loss_of(batch)
+        loss = objective.loss_of(batch)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optimizer.step()
@@ -75,6 +83,8 @@ def run(
         )
         if step % CHECKPOINT_STEPS == 0:
             _checkpoint(out, step, model, optimizer, rate)
+            if objective.validate is not None:
+                logger.info("%s", objective.validate())
 
 
 def save_adapter(model: Any, folder: Path) -> None:

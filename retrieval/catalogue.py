@@ -213,7 +213,7 @@ def _retire(connection: Connection, document_id: str, *, keep: int | None = None
 
 def _visible(document: Document, scope: Scope) -> bool:
     in_collection = not scope.collections or document.collection in scope.collections
-    return in_collection and bool(set(document.groups) & set(scope.groups))
+    return in_collection and scope.shares_group(document.groups)
 
 
 def _document(row: Row[tuple[object, ...]]) -> Document:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -83,12 +84,17 @@ class ScoredPassage:
 class Scope:
     """Who asks and where to look: nothing outside of it is ever returned.
 
-    No collections named means every collection of the tenant.
+    No collections named means every collection of the tenant. `groups` is None for the operator
+    of this machine alone, who sees the documents of every group.
     """
 
     tenant: str = DEFAULT_TENANT
-    groups: tuple[str, ...] = (EVERYONE,)
+    groups: tuple[str, ...] | None = (EVERYONE,)
     collections: tuple[str, ...] = ()
+
+    def shares_group(self, groups: Iterable[str]) -> bool:
+        """Whether a document of these groups may be seen."""
+        return self.groups is None or not set(self.groups).isdisjoint(groups)
 
 
 def document_id(*, tenant: str, collection: str, source: str) -> str:

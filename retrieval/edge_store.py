@@ -213,10 +213,9 @@ def _must(*conditions: edge.FieldCondition) -> edge.Filter:
 
 
 def _scope_filter(scope: Scope) -> edge.Filter:
-    conditions = [
-        _match("tenant", scope.tenant),
-        edge.FieldCondition("groups", match=edge.MatchAny(list(scope.groups))),
-    ]
+    conditions = [_match("tenant", scope.tenant)]
+    if scope.groups is not None:
+        conditions.append(edge.FieldCondition("groups", match=edge.MatchAny(list(scope.groups))))
     if scope.collections:
         conditions.append(
             edge.FieldCondition("collection", match=edge.MatchAny(list(scope.collections)))

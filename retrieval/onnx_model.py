@@ -1,8 +1,17 @@
-"""An exported graph with its tokenizer: encodings in, one row each out, little padding computed."""
+"""An exported graph with its tokenizer: encodings in, one row each out, one text on each core.
+
+Texts are never padded into batches. With dynamic int8 a batch shares its scales, so a text's row
+would depend on its neighbours; and on a CPU, one text a core is faster than one batch on all
+(docs/LOG.md).
+"""
 
 from __future__ import annotations
 
+import math
+import os
+import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +23,7 @@ from retrieval.onnx_export import MODEL_FILE, TOKENIZER_FILE
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
 
-BATCH_TOKENS = 4096  # padded tokens a run; bounds memory, and larger is not faster on a CPU
+Row = NDArray[np.float32]
 
 
 class OnnxModelError(Exception):
@@ -29,9 +38,11 @@ class OnnxModel:
         from tokenizers import Tokenizer
 
         onnxruntime.disable_telemetry_events()
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
         try:
             self._session = onnxruntime.InferenceSession(
-                str(folder / MODEL_FILE), providers=["CPUExecutionProvider"]
+                str(folder / MODEL_FILE), options, providers=["CPUExecutionProvider"]
             )
             self.tokenizer: Tokenizer = Tokenizer.from_file(str(folder / TOKENIZER_FILE))
         except Exception as error:  # both libraries raise bare Exceptions
@@ -41,42 +52,35 @@ class OnnxModel:
         self.tokenizer.no_padding()
         self.tokenizer.enable_truncation(max_tokens)
         self.name = folder.name
+        self._cores = len(os.sched_getaffinity(0))
 
-    def run(self, encodings: Sequence[Encoding]) -> list[NDArray[np.float32]]:
+    def run(self, encodings: Sequence[Encoding], *, budget_ms: float = math.inf) -> list[Row]:
         """The graph's output for each encoding, in their order.
+
+        Once the budget is spent no other text is begun: rows are missing at the end then.
 
         Raises:
             OnnxModelError: the runtime failed.
         """
-        rows: dict[int, NDArray[np.float32]] = {}
-        order = sorted(range(len(encodings)), key=lambda i: len(encodings[i].ids))
-        start = 0
-        while start < len(order):
-            # Sorted by length, so the last row of a batch sets its width.
-            stop = start + 1
-            while stop < len(order) and (
-                len(encodings[order[stop]].ids) * (stop + 1 - start) <= BATCH_TOKENS
-            ):
-                stop += 1
-            batch = order[start:stop]
-            rows |= zip(batch, self._run([encodings[i] for i in batch]), strict=True)
-            start = stop
-        return [rows[i] for i in range(len(encodings))]
+        if len(encodings) == 1:
+            return [self._run(encodings[0])]
+        ends = time.perf_counter() + budget_ms / 1000
 
-    def _run(self, encodings: Sequence[Encoding]) -> NDArray[np.float32]:
-        width = max(len(encoding.ids) for encoding in encodings)
-        tokens = np.zeros((len(encodings), width), dtype=np.int64)  # (batch, tokens)
-        mask, types = np.zeros_like(tokens), np.zeros_like(tokens)
-        for row, encoding in enumerate(encodings):
-            length = len(encoding.ids)
-            tokens[row, :length] = encoding.ids
-            types[row, :length] = encoding.type_ids
-            mask[row, :length] = 1
+        def run_in_time(encoding: Encoding) -> Row | None:
+            return self._run(encoding) if time.perf_counter() < ends else None
+
+        # Threads of this call alone: a question does not queue behind a document's passages.
+        with ThreadPoolExecutor(self._cores) as pool:
+            done = list(pool.map(run_in_time, encodings))
+        return [row for row in done if row is not None]
+
+    def _run(self, encoding: Encoding) -> Row:
+        inputs = (encoding.ids, encoding.attention_mask, encoding.type_ids)
+        tokens, mask, types = (np.array([ids], dtype=np.int64) for ids in inputs)  # (1, tokens)
         feeds = {"input_ids": tokens, "attention_mask": mask, "token_type_ids": types}
         try:
             (output,) = self._session.run(None, feeds)
         except Exception as error:  # ONNX Runtime raises bare Exceptions
-            raise OnnxModelError(
-                f"{self.name} failed on {len(encodings)} texts: {error}"
-            ) from error
-        return np.asarray(output, dtype=np.float32)
+            raise OnnxModelError(f"{self.name} failed on a text: {error}") from error
+        row: Row = np.asarray(output, dtype=np.float32)[0]
+        return row

@@ -19,16 +19,17 @@ def instance_of(token: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whose documents a request may see and change."""
+    """Whose documents a request may see and change; groups as in `Scope`."""
 
     tenant: str = DEFAULT_TENANT
-    groups: tuple[str, ...] = (EVERYONE,)
+    groups: tuple[str, ...] | None = (EVERYONE,)
 
 
 class Admission:
     """Checks bearer keys. Without any key the server is open, and then only listens locally.
 
-    `local_token` is what this machine's own commands use; it acts as the default tenant.
+    `local_token` is what this machine's own commands use; it acts as the default
+    tenant, in every group.
     """
 
     def __init__(self, keys: Sequence[KeySettings], *, local_token: str | None = None) -> None:
@@ -37,7 +38,7 @@ class Admission:
             for key in keys
         }
         if local_token:
-            self._local_token = {local_token: Caller()}
+            self._local_token = {local_token: Caller(groups=None)}
         else:
             self._local_token = {}
 
@@ -47,13 +48,13 @@ class Admission:
         Raises:
             NotAuthorizedError: keys are configured and this is none of them.
         """
-        if not self._callers:
-            return Caller()
         scheme, _, token = (authorization or "").strip().partition(" ")
         token = token.strip() if scheme.lower() == "bearer" else ""
         for key, caller in (*self._callers.items(), *self._local_token.items()):
             if hmac.compare_digest(key.encode(), token.encode()):
                 return caller
+        if not self._callers:
+            return Caller()
         if not token:
             raise NotAuthorizedError("this server needs a key: send `Authorization: Bearer KEY`")
         raise NotAuthorizedError("the key is not known here")

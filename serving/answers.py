@@ -41,6 +41,9 @@ class Sampling:
     stop: tuple[str, ...] = ()
     seed: int | None = None
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "stop", tuple(text for text in self.stop if text))
+
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:

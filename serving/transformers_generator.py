@@ -89,7 +89,7 @@ class TransformersGenerator:
         if sampling.temperature > 0:
             options |= {"temperature": sampling.temperature, "top_p": sampling.top_p}
         if sampling.seed is not None:
-            set_seed(sampling.seed)
+            set_seed(sampling.seed % 2**32)
         if sampling.stop:
             options |= {"stop_strings": list(sampling.stop), "tokenizer": self._tokenizer}
         if self._loaded:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from serving.admission import Admission, instance_of
 from serving.http import chat, documents, errors, health, page
-from serving.http.guard import Guard
+from serving.http.guard import LOCAL_HOSTS, Guard
 from serving.http.metrics import Metrics
 from serving.http.state import ServerState
 from serving.wiring import Twofold
@@ -26,9 +28,14 @@ def create_app(twofold: Twofold, *, local_token: str | None = None) -> FastAPI:
     app.add_middleware(
         Guard,
         max_upload_bytes=twofold.settings.max_upload_mib << 20,
-        local_only=not twofold.settings.keys,
+        names=() if twofold.settings.keys else _own_names(twofold.settings.public_url),
     )
     for part in (chat, documents, health, page):
         app.include_router(part.router)
     app.mount("/static", StaticFiles(directory=page.PAGE), name="static")
     return app
+
+
+def _own_names(public_url: str | None) -> tuple[str, ...]:
+    name = urlsplit(public_url or "").hostname
+    return (*LOCAL_HOSTS, name) if name else LOCAL_HOSTS

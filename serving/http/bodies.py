@@ -5,17 +5,27 @@ from __future__ import annotations
 import threading
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from retrieval.documents import Scope
 from router.intents import Route
 from serving.admission import Caller
 from serving.answers import MAX_CITATIONS, ChatRequest, Message, Sampling
+from serving.assistant import has_surrogates
 from serving.errors import InvalidRequestError, QuestionTooLongError, UnknownModelError
 from serving.settings import Settings
 
 MODEL = "twofold"
 MODELS = (MODEL, *(f"{MODEL}:{route}" for route in Route))
+
+
+def _unicode(text: str) -> str:
+    if has_surrogates(text):
+        raise ValueError("half a surrogate pair is no text")
+    return text
+
+
+CollectionName = Annotated[str, AfterValidator(_unicode)]
 
 
 class TextPart(BaseModel):
@@ -55,7 +65,7 @@ class TwofoldOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    collections: list[str] = []
+    collections: list[CollectionName] = []
     max_citations: Annotated[int, Field(ge=1, le=20)] = MAX_CITATIONS
 
 
@@ -124,7 +134,7 @@ class SearchBody(BaseModel):
 
     query: Annotated[str, Field(min_length=1)]
     k: Annotated[int, Field(ge=1, le=100)] = 10
-    collections: list[str] = []
+    collections: list[CollectionName] = []
 
 
 def parse_model(name: str) -> tuple[Route | None, str | None]:

@@ -6,14 +6,14 @@ import asyncio
 import json
 import time
 import uuid
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
+import anyio.to_thread
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, StreamingResponse
-from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 
 from serving.answers import Answer, ChatRequest
 from serving.errors import UnknownAdapterError
@@ -21,6 +21,8 @@ from serving.http import replies
 from serving.http.bodies import MODELS, ChatBody, parse_model
 from serving.http.errors import error_body
 from serving.http.state import base_url, caller, state
+
+Result = TypeVar("Result")
 
 router = APIRouter()
 LEFT_POLL_S = 0.25  # how often a waiting request looks whether its client is still there
@@ -41,7 +43,7 @@ async def complete(body: ChatBody, request: Request) -> Any:
         # The first event is awaited here, so that a failure still has its HTTP status.
         source = _measured(request, chat)
         async with _watched(request, chat):
-            first = await run_in_threadpool(next, source)
+            first = await _in_thread(request, lambda: next(source))
         include_usage = bool(body.stream_options and body.stream_options.include_usage)
         stream = _stream(request, chat, first, source, head, include_usage)
         return StreamingResponse(
@@ -104,7 +106,7 @@ async def _watched(request: Request, chat: ChatRequest) -> AsyncIterator[None]:
 
 async def _whole(request: Request, chat: ChatRequest) -> Answer:
     async with _watched(request, chat):
-        events = await run_in_threadpool(lambda: list(_measured(request, chat)))
+        events = await _in_thread(request, lambda: list(_measured(request, chat)))
     answer = events[-1]
     assert isinstance(answer, Answer)
     return answer
@@ -121,7 +123,7 @@ async def _stream(
     """Server-sent events; citations come once, in the chunk that carries `finish_reason`."""
     try:
         yield _event(replies.chunk(head, {"role": "assistant", "content": ""}))
-        async for event in _chain(first, source):
+        async for event in _chain(request, first, source):
             if isinstance(event, str):
                 yield _event(replies.chunk(head, {"content": event}))
                 continue
@@ -142,15 +144,21 @@ async def _stream(
     finally:
         chat.cancelled.set()
         with anyio.CancelScope(shield=True):
-            await run_in_threadpool(source.close)  # frees the model for the next question
+            await _in_thread(request, source.close)  # frees the model for the next question
 
 
 async def _chain(
-    first: str | Answer, rest: Generator[str | Answer, None, None]
+    request: Request, first: str | Answer, rest: Generator[str | Answer, None, None]
 ) -> AsyncIterator[str | Answer]:
-    yield first
-    async for event in iterate_in_threadpool(rest):
+    event: str | Answer | None = first
+    while event is not None:
         yield event
+        event = await _in_thread(request, lambda: next(rest, None))
+
+
+async def _in_thread(request: Request, work: Callable[[], Result]) -> Result:
+    """In threads of their own: answers that wait for a model keep no probe or search waiting."""
+    return await anyio.to_thread.run_sync(work, limiter=state(request).answering)
 
 
 def _event(data: dict[str, Any]) -> str:

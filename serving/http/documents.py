@@ -130,7 +130,7 @@ def _put_all(request: Request, files: list[SourceFile], who: Caller) -> dict[str
     documents, failed = [], []
     for file in files:
         known = twofold.catalogue.find(file.document_id)
-        if known is not None and not set(known.groups) & set(who.groups):
+        if known is not None and not _scope(who).shares_group(known.groups):
             reason = f"{file.source!r} belongs to groups that this key is not in; name it otherwise"
             failed.append({"source": file.source, "reason": reason})
             continue

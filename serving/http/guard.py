@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+from collections.abc import Sequence
+from urllib.parse import SplitResult, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
@@ -21,10 +22,11 @@ CONTENT_SECURITY_POLICY = (
 class Guard:
     """ASGI middleware around the whole application."""
 
-    def __init__(self, app: ASGIApp, *, max_upload_bytes: int, local_only: bool) -> None:
+    def __init__(self, app: ASGIApp, *, max_upload_bytes: int, names: Sequence[str] = ()) -> None:
+        """Answer to these host names alone; none given, to any."""
         self._app = app
         self._max_upload_bytes = max_upload_bytes
-        self._local_only = local_only
+        self._names = names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check an HTTP request, pass it on, add headers to the reply."""
@@ -43,8 +45,8 @@ class Guard:
         headers = Headers(scope=scope)
         try:
             _check_origin(headers)
-            if self._local_only:
-                _check_host(headers)
+            if self._names:
+                _check_host(headers, self._names)
             _check_length(scope["method"], headers, self._max_upload_bytes)
         except InvalidRequestError as error:
             refusal = JSONResponse(error_body(error), status_code=error_status(error))
@@ -56,17 +58,24 @@ class Guard:
 def _check_origin(headers: Headers) -> None:
     """A page of another site could otherwise post documents to a server on this machine."""
     origin = headers.get("origin")
-    if origin and urlsplit(origin).netloc != headers.get("host"):
+    if origin and _parts(origin).netloc != headers.get("host"):
         raise InvalidRequestError(f"requests from pages of {origin!r} are not taken")
 
 
-def _check_host(headers: Headers) -> None:
+def _check_host(headers: Headers, names: Sequence[str]) -> None:
     """Without keys, a foreign name that points at this machine must not open it to its pages."""
-    host = urlsplit(f"//{headers.get('host', '')}").hostname
-    if host not in LOCAL_HOSTS:
+    host = _parts(f"//{headers.get('host', '')}").hostname
+    if host not in names:
         raise InvalidRequestError(
-            f"this server has no keys and answers to {', '.join(LOCAL_HOSTS)} alone, not {host!r}"
+            f"this server has no keys and answers to {', '.join(names)} alone, not {host!r}"
         )
+
+
+def _parts(address: str) -> SplitResult:
+    try:
+        return urlsplit(address)
+    except ValueError as error:
+        raise InvalidRequestError(f"{address!r} is no address") from error
 
 
 def _check_length(method: str, headers: Headers, max_upload_bytes: int) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from anyio import CapacityLimiter
 from fastapi import Request
 
 from serving.admission import Admission, Caller
 from serving.http.metrics import Metrics
 from serving.wiring import Twofold
+
+MAX_ANSWERING = 40  # answers in the works at once; more wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +22,7 @@ class ServerState:
     admission: Admission
     metrics: Metrics
     instance: str | None = None
+    answering: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(MAX_ANSWERING))
 
 
 def state(request: Request) -> ServerState:

@@ -148,7 +148,7 @@ def test_embed_a_batch_of_very_different_lengths_agrees_in_the_same_order(
     embedder: OnnxEmbedder, reference: Vectors
 ) -> None:
     vectors = embedder.embed(SENTENCES)
-    assert min(cosines(vectors, reference)) >= 0.97
+    assert min(cosines(vectors, reference)) >= 0.98
     assert (vectors @ reference.T).argmax(axis=1).tolist() == list(range(len(SENTENCES)))
 
 
@@ -169,14 +169,10 @@ def test_embed_the_same_text_twice_gives_the_same_bits(embedder: OnnxEmbedder) -
     assert embedder.embed(SENTENCES).tobytes() == embedder.embed(SENTENCES).tobytes()
 
 
-def test_embed_more_than_one_batch_keeps_the_order(embedder: OnnxEmbedder) -> None:
-    # 24 of 200 tokens do not fit into BATCH_TOKENS; short ones between them are sorted first.
-    texts = [("dog " * 200 if n % 2 else "cat") for n in range(48)]
-    vectors = embedder.embed(texts)
-    cats, dogs = vectors[::2], vectors[1::2]
-    assert float((cats @ cats[0]).min()) > 0.95
-    assert float((dogs @ dogs[0]).min()) > 0.95
-    assert float((cats @ dogs[0]).max()) < 0.9
+def test_embed_many_texts_gives_each_what_it_gets_alone(embedder: OnnxEmbedder) -> None:
+    texts = [("dog " * n if n % 2 else "cat " * n) for n in range(1, 40)]
+    alone = np.concatenate([embedder.embed([text]) for text in texts])
+    assert embedder.embed(texts).tobytes() == alone.tobytes()
 
 
 def test_embed_reads_the_first_tokens_of_a_long_text(embedder: OnnxEmbedder) -> None:

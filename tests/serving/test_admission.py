@@ -35,8 +35,13 @@ def test_each_key_has_its_own_tenant() -> None:
     assert admission().caller("Bearer globex-0123456789").tenant == "globex"
 
 
-def test_commands_of_this_machine_are_the_default_tenant() -> None:
-    assert admission().caller("Bearer local-token") == Caller("default", ("everyone",))
+@pytest.mark.parametrize("keys", [KEYS, ()])
+def test_commands_of_this_machine_are_in_every_group_of_the_default_tenant(
+    keys: tuple[KeySettings, ...],
+) -> None:
+    admission = Admission(keys, local_token="local-token")
+
+    assert admission.caller("Bearer local-token") == Caller("default", groups=None)
 
 
 @pytest.mark.parametrize("header", [None, "", "Bearer   "])

@@ -155,11 +155,6 @@ def test_passage_without_units_gives_no_evidence() -> None:
     assert evidence == ()
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="OnnxModel.run: int8 scales are those of the whole batch, so a text's vector depends on "
-    "its neighbours, and an answer on what was asked before",
-)
 def test_evidence_does_not_depend_on_what_was_asked_before(models_dir: Path) -> None:
     embedder = OnnxEmbedder.bundled(models_dir, adapter_dir=bundle.EMBEDDER_ADAPTER)
     question = embedder.embed([QUESTION])[0]

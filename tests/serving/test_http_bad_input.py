@@ -116,7 +116,6 @@ def test_text_that_is_no_unicode_is_400(tmp_path: Path, models_dir: Path) -> Non
     refusal(response, 400)
 
 
-@pytest.mark.xfail(strict=True, reason="has_surrogates looks at messages alone, not at collections")
 @pytest.mark.parametrize("path", [CHAT, SEARCH])
 def test_collection_that_is_no_unicode_is_400(served: Served, path: str) -> None:
     body = {
@@ -424,13 +423,11 @@ def test_page_of_a_name_that_points_here_is_refused(served: Served) -> None:
     assert response.status_code in {400, 403, 421}
 
 
-@pytest.mark.xfail(strict=True, reason="guard: urlsplit raises ValueError, and it ends in a 500")
 @pytest.mark.parametrize(("name", "value"), [("Origin", "http://["), ("Host", "[")])
 def test_header_that_is_no_address_is_400(served: Served, name: str, value: str) -> None:
     refusal(served.http.get(DOCUMENTS, headers={name: value}), 400)
 
 
-@pytest.mark.xfail(strict=True, reason="guard._check_host: public_url is not among our names")
 def test_public_name_is_one_of_our_own(tmp_path: Path) -> None:
     with serve(tmp_path, public_url="https://help.example") as served:
         named = served.http.get(DOCUMENTS, headers={"Host": "help.example"})

@@ -521,10 +521,6 @@ def test_questions_at_once_are_all_answered(served: Served) -> None:
     assert replies == [200] * 16
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="waiting answers take all 40 threads of the pool that probes, search and documents need",
-)
 def test_probe_answers_while_many_wait_for_the_language_model(served: Served) -> None:
     class Waiting(ScriptedGenerator):
         release = threading.Event()
