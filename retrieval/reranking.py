@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+import time
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -22,8 +24,16 @@ class Reranker(Protocol):
         """Model name, for the answer's record."""
         ...
 
-    def rerank(self, query: str, passages: Sequence[Passage]) -> list[float]:
-        """One score a passage, in their order; higher is more relevant. Raises RerankError."""
+    def rerank(
+        self, query: str, passages: Sequence[Passage], *, budget_ms: float = math.inf
+    ) -> list[float]:
+        """One score a passage, in their order; higher is more relevant.
+
+        Once the budget is spent no other passage is begun: scores are missing at the end then.
+
+        Raises:
+            RerankError: the model failed.
+        """
         ...
 
 
@@ -47,16 +57,22 @@ class CrossEncoderReranker:
         self.name = model_name
         self._batch_size = batch_size
 
-    def rerank(self, query: str, passages: Sequence[Passage]) -> list[float]:
-        """Scores of the model's own scale."""
+    def rerank(
+        self, query: str, passages: Sequence[Passage], *, budget_ms: float = math.inf
+    ) -> list[float]:
+        """Scores of the model's own scale; the budget is looked at between batches."""
+        ends = time.perf_counter() + budget_ms / 1000
         pairs = [(query, passage.searchable) for passage in passages]
-        try:
-            scores = self._model.predict(
-                pairs, batch_size=self._batch_size, show_progress_bar=False
-            )
-            return [float(score) for score in scores]
-        except Exception as error:
-            raise RerankError(f"{self.name} failed on {len(pairs)} passages: {error}") from error
+        scores: list[float] = []
+        while len(scores) < len(pairs) and time.perf_counter() < ends:
+            batch = pairs[len(scores) : len(scores) + self._batch_size]
+            try:
+                scores += map(float, self._model.predict(batch, show_progress_bar=False))
+            except Exception as error:
+                raise RerankError(
+                    f"{self.name} failed on {len(pairs)} passages: {error}"
+                ) from error
+        return scores
 
 
 class OverlapReranker:
@@ -64,8 +80,11 @@ class OverlapReranker:
 
     name = "overlap"
 
-    def rerank(self, query: str, passages: Sequence[Passage]) -> list[float]:
+    def rerank(
+        self, query: str, passages: Sequence[Passage], *, budget_ms: float = math.inf
+    ) -> list[float]:
         """Each in [0, 1]."""
+        del budget_ms  # takes no time
         wanted = set(re.findall(r"\w+", query.lower()))
         return [
             len(wanted & set(re.findall(r"\w+", passage.searchable.lower()))) / max(1, len(wanted))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -46,11 +47,13 @@ class HybridRetriever:
         store: Store,
         catalogue: LiveGenerations,
         reranker: Reranker | None = None,
+        rerank_budget_ms: float = math.inf,
     ) -> None:
         self._embedder = embedder
         self._store = store
         self._catalogue = catalogue
         self._reranker = reranker
+        self._rerank_budget_ms = rerank_budget_ms
 
     def embed(self, query: str) -> Vectors | None:
         """(d,) the query's vector, or None when the embedder is down: BM25 goes on without."""
@@ -86,7 +89,7 @@ class HybridRetriever:
         if self._reranker and found:
             started = time.perf_counter()
             try:
-                found = _reranked(self._reranker, query, found[:wanted])
+                found = self._reranked(self._reranker, query, found)
             except RerankError:
                 logger.exception("the reranker failed; the fused order stands")
                 degraded.append("reranker")
@@ -109,14 +112,20 @@ class HybridRetriever:
         live = self._catalogue.live_generations({hit.passage.document_id for hit in found})
         return [hit for hit in found if live.get(hit.passage.document_id) == hit.passage.generation]
 
-
-def _reranked(reranker: Reranker, query: str, found: list[ScoredPassage]) -> list[ScoredPassage]:
-    scores = reranker.rerank(query, [hit.passage for hit in found])
-    scored = [
-        replace(hit, score=score, rerank_score=score)
-        for hit, score in zip(found, scores, strict=True)
-    ]
-    return sorted(scored, key=lambda hit: (-hit.score, hit.passage.id))
+    def _reranked(
+        self, reranker: Reranker, query: str, found: list[ScoredPassage]
+    ) -> list[ScoredPassage]:
+        """Those that were read in the budget by their score, before the rest in fused order."""
+        passages = [hit.passage for hit in found[:RERANK_CANDIDATES]]
+        scores = reranker.rerank(query, passages, budget_ms=self._rerank_budget_ms)
+        read = [
+            replace(hit, score=score, rerank_score=score)
+            for hit, score in zip(found, scores, strict=False)
+        ]
+        return [
+            *sorted(read, key=lambda hit: (-hit.score, hit.passage.id)),
+            *found[len(read) :],
+        ]
 
 
 def _ms_since(started: float) -> float:

@@ -12,12 +12,17 @@ from retrieval.chunking import Chunker
 from retrieval.edge_store import EdgeStore, IndexManifest
 from retrieval.embedding import Embedder
 from retrieval.ingest import Ingestor, SourceFile
+from retrieval.reranking import Reranker
 from retrieval.retriever import HybridRetriever
 
 
 @contextmanager
 def temporary_retriever(
-    files: Sequence[SourceFile], embedder: Embedder, *, passage_tokens: int
+    files: Sequence[SourceFile],
+    embedder: Embedder,
+    *,
+    passage_tokens: int,
+    reranker: Reranker | None = None,
 ) -> Iterator[HybridRetriever]:
     """A retriever over the files, whose index is removed at the end."""
     with tempfile.TemporaryDirectory() as folder:
@@ -28,6 +33,8 @@ def temporary_retriever(
         ingestor = Ingestor(catalogue=catalogue, store=store, embedder=embedder, chunker=chunker)
         for file in files:
             ingestor.put(file)
-        yield HybridRetriever(embedder=embedder, store=store, catalogue=catalogue)
+        yield HybridRetriever(
+            embedder=embedder, store=store, catalogue=catalogue, reranker=reranker
+        )
         store.close()
         catalogue.close()

@@ -3,7 +3,7 @@
     python -m router.calibrate [--out FILE]
 
 Questions with an answer: the answerable `dev` questions over the starter documents, and those of
-the written help centres that the embedder was not trained on. Questions without: the unanswerable
+the written help centres that no other model was trained on. Questions without: the unanswerable
 `dev` questions, and those that were written to be nearly answered by those help centres. The
 threshold is chosen on the `dev` questions, with each question's probability predicted by a model
 that has not seen it.
@@ -13,22 +13,27 @@ from __future__ import annotations
 
 import argparse
 import logging
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from retrieval.catalogue import Catalogue
-from retrieval.chunking import Chunker
 from retrieval.documents import Scope
-from retrieval.edge_store import EdgeStore, IndexManifest
 from retrieval.embedding import Embedder
-from retrieval.ingest import Ingestor, SourceFile
+from retrieval.ingest import SourceFile
+from retrieval.reranking import Reranker
 from retrieval.retriever import HybridRetriever
-from serving.answerability import FEATURES, Answerability, Floats, features
+from retrieval.temporary import temporary_retriever
+from serving.answerability import (
+    RERANK_SIGNALS,
+    SEARCH_SIGNALS,
+    Answerability,
+    Floats,
+    Weighing,
+    rerank_signals,
+    search_signals,
+)
 from serving.assistant import CANDIDATES
 from serving.evidence import EvidenceFinder
 from starter import bundle
@@ -45,32 +50,39 @@ logger = logging.getLogger(__name__)
 class Case:
     """The signals of one question, and whether the passages held its answer."""
 
-    values: Floats
+    signals: Floats
     answerable: bool
     weight: float
     is_dev: bool
 
 
 def main() -> None:
-    """Collect the cases, fit, choose the threshold, save."""
-    from serving.settings import load_settings
-    from serving.wiring import build_embedder
+    """Collect the cases with the bundled reranker and without one, fit, choose thresholds, save."""
+    from serving.settings import BUNDLED, load_settings
+    from serving.wiring import build_embedder, build_reranker
 
     parser = argparse.ArgumentParser(prog="python -m router.calibrate", description=__doc__)
     parser.add_argument("--out", type=Path, default=bundle.ANSWERABILITY, metavar="FILE")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    settings = load_settings()
-    embedder = build_embedder(settings)
-    cases = [*starter_cases(embedder, settings.passage_tokens), *written_cases(embedder)]
-    model = calibrate(cases, embedder.name)
-    model.save(options.out)
+    settings = load_settings(reranker=BUNDLED)
+    embedder, reranker = build_embedder(settings), build_reranker(settings)
+    assert reranker is not None
+    weighings = []
+    for used in (None, reranker):
+        cases = [
+            *starter_cases(embedder, used, settings.passage_tokens),
+            *written_cases(embedder, used),
+        ]
+        logger.info("with %s:", used.name if used else "search alone")
+        weighings.append(calibrate(cases))
+    Answerability(embedder.name, weighings[0], reranker.name, weighings[1]).save(options.out)
     logger.info("saved to %s", options.out)
 
 
-def calibrate(cases: Sequence[Case], embedder: str) -> Answerability:
+def calibrate(cases: Sequence[Case]) -> Weighing:
     """Fit on all cases; the threshold comes from cross-validated probabilities of `dev`."""
-    values = np.stack([case.values for case in cases])  # (cases, features)
+    signals = np.stack([case.signals for case in cases])  # (cases, signals)
     labels = np.array([case.answerable for case in cases])
     weights = np.array([case.weight for case in cases])
     is_dev = np.array([case.is_dev for case in cases])
@@ -80,8 +92,8 @@ def calibrate(cases: Sequence[Case], embedder: str) -> Answerability:
     folds = np.random.default_rng(SEED).integers(FOLDS, size=len(cases))
     for fold in range(FOLDS):
         seen = folds != fold
-        part = _fit(values[seen], labels[seen], weights[seen], embedder)
-        held_out[~seen] = part.probabilities(values[~seen])
+        part = _fit(signals[seen], labels[seen], weights[seen])
+        held_out[~seen] = part.probabilities(signals[~seen])
     answerable = np.sort(held_out[is_dev & labels])
     threshold = float(answerable[int(MAX_WRONG_REFUSALS * len(answerable))])
     refused = float((held_out[is_dev & ~labels] < threshold).mean())
@@ -94,13 +106,16 @@ def calibrate(cases: Sequence[Case], embedder: str) -> Answerability:
         100 * float((answerable < threshold).mean()),
         len(answerable),
     )
-    model = _fit(values, labels, weights, embedder, threshold=threshold)
-    for name, weight in zip(FEATURES, model.weights, strict=True):
+    fitted = _fit(signals, labels, weights, threshold=threshold)
+    names = (*SEARCH_SIGNALS, *RERANK_SIGNALS)[: len(fitted.weights)]
+    for name, weight in zip(names, fitted.weights, strict=True):
         logger.info("  %-28s %+.2f", name, weight)
-    return model
+    return fitted
 
 
-def starter_cases(embedder: Embedder, passage_tokens: int) -> Iterator[Case]:
+def starter_cases(
+    embedder: Embedder, reranker: Reranker | None, passage_tokens: int
+) -> Iterator[Case]:
     """The `dev` questions of fact, over the starter documents."""
     files = [
         SourceFile(
@@ -111,14 +126,16 @@ def starter_cases(embedder: Embedder, passage_tokens: int) -> Iterator[Case]:
         for path in sorted(bundle.DOCUMENTS.rglob("*.*"))
     ]
     questions = [q for q in bundle.read_questions(split="dev") if q.route == "rag"]
-    with _indexed(files, embedder, passage_tokens) as retriever:
+    with temporary_retriever(
+        files, embedder, reranker=reranker, passage_tokens=passage_tokens
+    ) as retriever:
         finder = EvidenceFinder(embedder)
         for question in questions:
-            values = _signals(question.question, retriever, finder, Scope())
-            yield Case(values, bool(question.documents), DEV_WEIGHT, is_dev=True)
+            signals = _signals(question.question, retriever, finder, Scope())
+            yield Case(signals, bool(question.documents), DEV_WEIGHT, is_dev=True)
 
 
-def written_cases(embedder: Embedder) -> Iterator[Case]:
+def written_cases(embedder: Embedder, reranker: Reranker | None) -> Iterator[Case]:
     """The questions to the help centres that were held out, each asked of its own organisation."""
     rows = bundle.read_written_passages(trained_on=False)
     files = [
@@ -129,13 +146,13 @@ def written_cases(embedder: Embedder) -> Iterator[Case]:
         )
         for number, row in enumerate(rows)
     ]
-    with _indexed(files, embedder, passage_tokens=512) as retriever:
+    with temporary_retriever(files, embedder, reranker=reranker, passage_tokens=512) as retriever:
         finder = EvidenceFinder(embedder)
         for row in rows:
             scope = Scope(collections=(row.organisation,))
             for question in (*row.questions, *row.unanswered):
-                values = _signals(question, retriever, finder, scope)
-                yield Case(values, question in row.questions, 1.0, is_dev=False)
+                signals = _signals(question, retriever, finder, scope)
+                yield Case(signals, question in row.questions, 1.0, is_dev=False)
 
 
 def _signals(
@@ -144,47 +161,26 @@ def _signals(
     vector = retriever.embed(question)
     found = retriever.search(question, CANDIDATES, scope, vector=vector)
     passages, evidence = finder.find(question, vector, found.passages)
-    return features(passages, evidence)
-
-
-@contextmanager
-def _indexed(
-    files: Sequence[SourceFile], embedder: Embedder, passage_tokens: int
-) -> Iterator[HybridRetriever]:
-    """A retriever over a temporary index of the files."""
-    with tempfile.TemporaryDirectory() as folder:
-        manifest = IndexManifest(embedder=embedder.name, dimension=embedder.dimension)
-        store = EdgeStore(Path(folder) / "index", manifest)
-        catalogue = Catalogue(f"sqlite:///{folder}/documents.db")
-        chunker = Chunker(embedder.tokenizer, max_tokens=passage_tokens)
-        ingestor = Ingestor(catalogue=catalogue, store=store, embedder=embedder, chunker=chunker)
-        for file in files:
-            ingestor.put(file)
-        yield HybridRetriever(embedder=embedder, store=store, catalogue=catalogue)
-        store.close()
-        catalogue.close()
+    signals = search_signals(passages, evidence)
+    if any(hit.rerank_score is not None for hit in passages):
+        signals = np.concatenate([signals, rerank_signals(passages, evidence)])
+    return signals
 
 
 def _fit(
-    values: Floats,
-    labels: Floats,
-    weights: Floats,
-    embedder: str,
-    *,
-    threshold: float = 0.5,
-) -> Answerability:
+    signals: Floats, labels: np.ndarray, weights: np.ndarray, *, threshold: float = 0.5
+) -> Weighing:
     from sklearn.linear_model import LogisticRegression
 
-    mean, scale = values.mean(axis=0), values.std(axis=0) + 1e-6
+    mean, scale = signals.mean(axis=0), signals.std(axis=0) + 1e-6
     model = LogisticRegression(C=0.3, max_iter=2000)
-    model.fit((values - mean) / scale, labels, sample_weight=weights)
-    return Answerability(
+    model.fit((signals - mean) / scale, labels, sample_weight=weights)
+    return Weighing(
         weights=model.coef_[0].astype(np.float32),
         mean=mean.astype(np.float32),
         scale=scale.astype(np.float32),
         bias=float(model.intercept_[0]),
         threshold=threshold,
-        embedder=embedder,
     )
 
 

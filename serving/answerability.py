@@ -2,11 +2,13 @@
 
 One similarity floor fails both ways: it refuses good questions in odd words and answers bad ones
 that sound right. So several signals are weighed by a logistic model, fitted by
-`python -m router.calibrate` on questions with and without an answer.
+`python -m router.calibrate` on questions with and without an answer. There are two sets of weights:
+one for passages that a reranker has read, and one for when none did.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +22,7 @@ from serving.evidence import Evidence
 
 Floats = NDArray[np.float32]
 
-FEATURES = (
+SEARCH_SIGNALS = (
     "best_passage_cosine",
     "best_unit_cosine",
     "passage_lead",
@@ -30,24 +32,30 @@ FEATURES = (
     "top_units_cosine",
     "support_spread",
 )
+RERANK_SIGNALS = (
+    "best_relevance",
+    "second_relevance",
+    "relevance_of_best_unit",
+)
 TOP_UNITS = 3
+MAX_LOGIT = 10.0  # beyond it a reranker's certainty counts no more
+
+logger = logging.getLogger(__name__)
 
 
 class AnswerabilityError(Exception):
     """The stored model is missing, damaged, or made for another embedder."""
 
 
-def features(passages: Sequence[ScoredPassage], evidence: Sequence[Evidence]) -> Floats:
-    """(len(FEATURES),) signals; passages must not be empty.
+def search_signals(passages: Sequence[ScoredPassage], evidence: Sequence[Evidence]) -> Floats:
+    """(len(SEARCH_SIGNALS),) signals; passages must not be empty.
 
     An answer stands out: its passage is close to the question, and closer than the others are.
     A lead is the best cosine less the mean of the others', a gap the best less the second; units
     are taken as the best of each passage.
     """
     cosines = np.sort([hit.dense_score or 0.0 for hit in passages])[::-1]  # (passages,)
-    best = np.zeros(len(passages))
-    for item in evidence:
-        best[item.index] = max(best[item.index], item.cosine)
+    best = _best_units(passages, evidence)
     units = np.sort(best)[::-1]  # (passages,)
     support = [(hit.dense_score or 0.0) + unit for hit, unit in zip(passages, best, strict=True)]
     values = (
@@ -63,11 +71,36 @@ def features(passages: Sequence[ScoredPassage], evidence: Sequence[Evidence]) ->
     return np.array(values, dtype=np.float32)
 
 
-@dataclass(frozen=True, slots=True)
-class Answerability:
-    """p = sigmoid(weights · (features - mean) / scale + bias); below `threshold` nothing is said.
+def rerank_signals(passages: Sequence[ScoredPassage], evidence: Sequence[Evidence]) -> Floats:
+    """(len(RERANK_SIGNALS),) log odds of relevance; some passage must have been reranked."""
+    odds = np.array([_log_odds(hit.rerank_score) for hit in passages])  # (passages,)
+    ordered = np.sort(odds)[::-1]
+    closest = int(_best_units(passages, evidence).argmax())
+    values = (ordered[0], ordered[1] if len(passages) > 1 else -MAX_LOGIT, odds[closest])
+    return np.array(values, dtype=np.float32)
 
-    `weights`, `mean` and `scale` have the shape (len(FEATURES),).
+
+def _log_odds(probability: float | None) -> float:
+    """Of a passage that was not read: as if it were irrelevant."""
+    if probability is None:
+        return -MAX_LOGIT
+    floor = 1 / (1 + np.exp(MAX_LOGIT))
+    probability = min(max(probability, floor), 1 - floor)
+    return float(np.log(probability / (1 - probability)))
+
+
+def _best_units(passages: Sequence[ScoredPassage], evidence: Sequence[Evidence]) -> Floats:
+    best = np.zeros(len(passages), dtype=np.float32)
+    for item in evidence:
+        best[item.index] = max(best[item.index], item.cosine)
+    return best
+
+
+@dataclass(frozen=True, slots=True)
+class Weighing:
+    """p = sigmoid(weights · (signals - mean) / scale + bias); below `threshold` nothing is said.
+
+    `weights`, `mean` and `scale` have the shape (signals,).
     """
 
     weights: Floats
@@ -75,19 +108,44 @@ class Answerability:
     scale: Floats
     bias: float
     threshold: float
-    embedder: str
 
-    def score(self, passages: Sequence[ScoredPassage], evidence: Sequence[Evidence]) -> float:
-        """Probability in [0, 1] that the passages hold the answer; 0 without any passage."""
-        if not passages:
-            return 0.0
-        return float(self.probabilities(features(passages, evidence)[np.newaxis])[0])
-
-    def probabilities(self, values: Floats) -> Floats:
-        """(n, len(FEATURES)) signals -> (n,) probabilities."""
-        logits = ((values - self.mean) / self.scale) @ self.weights + self.bias  # (n,)
+    def probabilities(self, signals: Floats) -> Floats:
+        """(n, signals) -> (n,)."""
+        logits = ((signals - self.mean) / self.scale) @ self.weights + self.bias  # (n,)
         probabilities: Floats = (1 / (1 + np.exp(-logits))).astype(np.float32)
         return probabilities
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The probability that the passages hold the answer, and whether that is enough."""
+
+    probability: float
+    suffices: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Answerability:
+    """`searched` weighs SEARCH_SIGNALS; `reranked` those and RERANK_SIGNALS, in this order.
+
+    The names are those of the models whose scores it was fitted on.
+    """
+
+    embedder: str
+    searched: Weighing
+    reranker: str | None = None
+    reranked: Weighing | None = None
+
+    def judge(self, passages: Sequence[ScoredPassage], evidence: Sequence[Evidence]) -> Verdict:
+        """Weigh what is known; without any passage there is no answer."""
+        if not passages:
+            return Verdict(0.0, suffices=False)
+        signals, weighing = search_signals(passages, evidence), self.searched
+        if self.reranked is not None and any(hit.rerank_score is not None for hit in passages):
+            signals = np.concatenate([signals, rerank_signals(passages, evidence)])
+            weighing = self.reranked
+        probability = float(weighing.probabilities(signals[np.newaxis])[0])
+        return Verdict(probability, suffices=probability >= weighing.threshold)
 
     def save(self, path: Path) -> None:
         """Write plain arrays as safetensors, settings in its metadata."""
@@ -95,24 +153,25 @@ class Answerability:
 
         path.parent.mkdir(parents=True, exist_ok=True)
         scratch = path.with_suffix(".tmp")
-        arrays = {
-            name: np.ascontiguousarray(getattr(self, name)) for name in ("weights", "mean", "scale")
-        }
-        metadata = {
-            "bias": repr(self.bias),
-            "threshold": repr(self.threshold),
-            "embedder": self.embedder,
-            "features": " ".join(FEATURES),
-        }
+        arrays: dict[str, Floats] = {}
+        metadata = {"embedder": self.embedder, "signals": _signal_names()}
+        if self.reranker is not None:
+            metadata["reranker"] = self.reranker
+        for name, weighing in (("searched", self.searched), ("reranked", self.reranked)):
+            if weighing is not None:
+                metadata[f"{name}.bias"] = repr(weighing.bias)
+                metadata[f"{name}.threshold"] = repr(weighing.threshold)
+                for part in ("weights", "mean", "scale"):
+                    arrays[f"{name}.{part}"] = np.ascontiguousarray(getattr(weighing, part))
         save_file(arrays, scratch, metadata=metadata)
         scratch.replace(path)
 
     @classmethod
-    def load(cls, path: Path, *, embedder: str) -> Self:
-        """Read a model and check that it fits.
+    def load(cls, path: Path, *, embedder: str, reranker: str | None = None) -> Self:
+        """Read a model and check that it fits; weights for another reranker are left out.
 
         Raises:
-            AnswerabilityError: missing, damaged, other features, or another embedder's scores.
+            AnswerabilityError: missing, damaged, other signals, or another embedder's scores.
         """
         from safetensors import SafetensorError, safe_open
 
@@ -120,19 +179,40 @@ class Answerability:
         try:
             with safe_open(path, framework="numpy") as file:
                 metadata = file.metadata() or {}
-                arrays = {name: file.get_tensor(name) for name in ("weights", "mean", "scale")}
-            model = cls(
-                **arrays,
-                bias=float(metadata["bias"]),
-                threshold=float(metadata["threshold"]),
-                embedder=metadata["embedder"],
-            )
+                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            fitted_on = metadata["embedder"]
+            searched = _weighing("searched", arrays, metadata)
+            reranked = None
+            if "reranker" in metadata and metadata["reranker"] == reranker:
+                reranked = _weighing("reranked", arrays, metadata)
         except (OSError, SafetensorError, KeyError, ValueError) as error:
             raise AnswerabilityError(f"cannot read {path}: {error}; {remedy}") from error
-        if metadata.get("features") != " ".join(FEATURES):
+        if metadata.get("signals") != _signal_names():
             raise AnswerabilityError(f"{path} was fitted on other signals; {remedy}")
-        if model.embedder != embedder:
+        if fitted_on != embedder:
             raise AnswerabilityError(
-                f"{path} was fitted on {model.embedder!r}, the embedder is {embedder!r}; {remedy}"
+                f"{path} was fitted on {fitted_on!r}, the embedder is {embedder!r}; {remedy}"
             )
-        return model
+        if reranker is not None and reranked is None:
+            logger.warning(
+                "%s was not fitted on the reranker %r: whether there is an answer is judged by "
+                "search alone; to use it, %s",
+                path.name,
+                reranker,
+                remedy,
+            )
+        return cls(embedder, searched, reranker if reranked else None, reranked)
+
+
+def _weighing(name: str, arrays: dict[str, Floats], metadata: dict[str, str]) -> Weighing:
+    return Weighing(
+        weights=arrays[f"{name}.weights"],
+        mean=arrays[f"{name}.mean"],
+        scale=arrays[f"{name}.scale"],
+        bias=float(metadata[f"{name}.bias"]),
+        threshold=float(metadata[f"{name}.threshold"]),
+    )
+
+
+def _signal_names() -> str:
+    return " ".join((*SEARCH_SIGNALS, *RERANK_SIGNALS))

@@ -155,20 +155,20 @@ class Assistant:
                 logger.exception("the embedder failed; words alone decide")
                 vector, degraded = None, (*degraded, "embedder")
                 passages, evidence = self.evidence.find(request.question, None, found.passages)
-            score = None
+            verdict = None
             if vector is not None:
-                score = self.answerability.score(passages, evidence)
+                verdict = self.answerability.judge(passages, evidence)
         # Without a language model, what asks for free text is still shown what there is.
         quotes_anyway = routing.route is Route.FINE_TUNED and bool(passages)
-        if score is None:
+        if verdict is None:
             suffice = any(item.word_share >= MIN_WORD_SHARE for item in evidence)
         else:
-            suffice = score >= self.answerability.threshold
+            suffice = verdict.suffices
         unvoiced = routing.route is not Route.RAG and not self.speaks
         return Grounds(
             passages=passages,
             evidence=evidence,
-            answerability=score,
+            answerability=verdict.probability if verdict else None,
             suffice=suffice or quotes_anyway,
             degraded=(*degraded, *(["voice"] if unvoiced else [])),
         )

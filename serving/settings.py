@@ -53,7 +53,8 @@ class Settings(BaseSettings):
 
     models_dir: Path | None = None  # default: home/models
     embedder: str = BUNDLED  # or a sentence-transformers name or folder
-    reranker: str | None = None  # a sentence-transformers CrossEncoder name or folder
+    reranker: str | None = None  # "bundled", or a sentence-transformers CrossEncoder or folder
+    rerank_budget_ms: float = Field(default=400.0, gt=0)  # then what is scored so far decides
     language: str = "english"  # of BM25's stemmer and stop words
     passage_tokens: int = Field(default=160, ge=32, le=2048)
     router_head: Path | None = None  # default: the bundled one

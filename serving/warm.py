@@ -1,17 +1,19 @@
-"""Do now what the first start would do: `python -m serving.warm` exports the embedder to ONNX."""
+"""Do now what the first start would do: `python -m serving.warm` exports the models to ONNX."""
 
 from __future__ import annotations
 
 import logging
 
 from serving.settings import load_settings
-from serving.wiring import build_embedder
+from serving.wiring import build_embedder, build_reranker
 
 
 def main() -> None:
     """Export unless it was done before; afterwards starting needs neither time nor network."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    build_embedder(load_settings())
+    settings = load_settings()
+    build_embedder(settings)
+    build_reranker(settings)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from retrieval.embedding import Embedder
 from retrieval.errors import RetrievalError
 from retrieval.ingest import Ingestor, SourceFile
 from retrieval.onnx_embedder import OnnxEmbedder
+from retrieval.onnx_reranker import OnnxReranker
 from retrieval.reranking import CrossEncoderReranker, Reranker
 from retrieval.retriever import HybridRetriever
 from retrieval.sentence_transformer_embedder import SentenceTransformerEmbedder
@@ -89,17 +90,32 @@ def build_embedder(settings: Settings) -> Embedder:
     return SentenceTransformerEmbedder(settings.embedder)
 
 
+def build_reranker(settings: Settings) -> Reranker | None:
+    """The bundled cross-encoder, one by name, or none."""
+    if settings.reranker is None:
+        return None
+    if settings.reranker == BUNDLED:
+        return OnnxReranker.bundled(settings.models_folder, adapter_dir=bundle.RERANKER_ADAPTER)
+    return CrossEncoderReranker(settings.reranker)
+
+
 def _assemble(
     settings: Settings, catalogue: Catalogue, store: EdgeStore, embedder: Embedder
 ) -> Twofold:
-    reranker = CrossEncoderReranker(settings.reranker) if settings.reranker else None
+    reranker = build_reranker(settings)
     retriever = HybridRetriever(
-        embedder=embedder, store=store, catalogue=catalogue, reranker=reranker
+        embedder=embedder,
+        store=store,
+        catalogue=catalogue,
+        reranker=reranker,
+        rerank_budget_ms=settings.rerank_budget_ms,
     )
     try:
         head = IntentHead.load(settings.router_head or bundle.ROUTER_HEAD, embedder=embedder.name)
         answerability = Answerability.load(
-            settings.answerability or bundle.ANSWERABILITY, embedder=embedder.name
+            settings.answerability or bundle.ANSWERABILITY,
+            embedder=embedder.name,
+            reranker=reranker.name if reranker else None,
         )
     except (HeadError, AnswerabilityError) as error:
         raise SettingsError(str(error)) from error

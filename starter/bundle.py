@@ -13,6 +13,7 @@ QUESTIONS = FOLDER / "questions.jsonl"
 ROUTER_EXAMPLES = FOLDER / "router" / "examples.jsonl"
 RETRIEVAL_PASSAGES = FOLDER / "retrieval" / "passages.jsonl"
 EMBEDDER_ADAPTER = FOLDER / "models" / "embedder"
+RERANKER_ADAPTER = FOLDER / "models" / "reranker"
 ROUTER_HEAD = FOLDER / "models" / "router" / "head.safetensors"
 ANSWERABILITY = FOLDER / "models" / "answerability" / "answerability.safetensors"
 

@@ -22,7 +22,13 @@ MAY_IMPORT = {
     "eval": ROOMS,
 }
 # Run with -m: they may import any room but `eval`, and nobody imports them.
-COMMANDS = {"router.train", "router.calibrate", "finetune.embedder", "finetune.reranker"}
+COMMANDS = {
+    "router.train",
+    "router.calibrate",
+    "finetune.embedder",
+    "finetune.hard_negatives",
+    "finetune.reranker",
+}
 COMMAND_LINE = "serving.cli"  # may import `eval` too
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -84,21 +85,26 @@ class UnusedEmbedder(HashEmbedder):
 class BrokenReranker:
     name = "broken"
 
-    def rerank(self, query: str, passages: Sequence[Passage]) -> list[float]:
+    def rerank(
+        self, query: str, passages: Sequence[Passage], *, budget_ms: float = math.inf
+    ) -> list[float]:
         raise RerankError("the reranker is down")
 
 
 class ByLength:
-    """Prefers longer texts; remembers how many it read."""
+    """Prefers longer texts; remembers how many it read. Each takes a millisecond."""
 
     name = "by length"
 
     def __init__(self) -> None:
         self.read: list[int] = []
 
-    def rerank(self, query: str, passages: Sequence[Passage]) -> list[float]:
-        self.read.append(len(passages))
-        return [float(len(passage.text)) for passage in passages]
+    def rerank(
+        self, query: str, passages: Sequence[Passage], *, budget_ms: float = math.inf
+    ) -> list[float]:
+        read = passages[: int(min(budget_ms, len(passages)))]
+        self.read.append(len(read))
+        return [float(len(passage.text)) for passage in read]
 
 
 class Live:
@@ -117,12 +123,14 @@ def retriever(
     embedder: HashEmbedder | None = None,
     reranker: Reranker | None = None,
     live: Mapping[str, int] | None = None,
+    budget_ms: float = math.inf,
 ) -> HybridRetriever:
     return HybridRetriever(
         embedder=embedder or HashEmbedder(),
         store=store,
         catalogue=Live({"d": 1} if live is None else live),
         reranker=reranker,
+        rerank_budget_ms=budget_ms,
     )
 
 
@@ -217,11 +225,20 @@ def test_search_reads_a_fixed_number_of_candidates_with_the_reranker() -> None:
     assert len(found.passages) == 3
 
 
-def test_search_for_more_than_the_candidates_reads_as_many_as_asked() -> None:
-    store, reranker = ListStore(*(hit(f"{n:03}") for n in range(60))), ByLength()
-    found = retriever(store, reranker=reranker).search("q", 30, Scope())
-    assert reranker.read == [30]
-    assert len(found.passages) == 30
+def test_search_for_more_than_the_candidates_adds_the_others_in_fused_order() -> None:
+    ranking = [hit("a" * (n + 1), score=-n) for n in range(60)]
+    reranker = ByLength()
+    found = retriever(ListStore(*ranking), reranker=reranker).search("q", 30, Scope())
+    assert reranker.read == [RERANK_CANDIDATES]
+    assert [len(text) for text in texts(found)] == [*range(20, 0, -1), *range(21, 31)]
+    assert {item.rerank_score for item in found.passages[RERANK_CANDIDATES:]} == {None}
+
+
+def test_search_whose_budget_ends_keeps_the_unread_in_fused_order() -> None:
+    store = ListStore(*(hit(text) for text in ("a", "bb", "eeeee", "dddd", "ccc")))
+    found = retriever(store, reranker=ByLength(), budget_ms=3).search("q", 5, Scope())
+    assert texts(found) == ["eeeee", "bb", "a", "dddd", "ccc"]
+    assert found.degraded == ()
 
 
 def test_search_with_the_store_down_raises() -> None:

@@ -11,7 +11,16 @@ import numpy as np
 import pytest
 
 from retrieval.documents import ScoredPassage
-from serving.answerability import FEATURES, Answerability, AnswerabilityError, features
+from serving.answerability import (
+    MAX_LOGIT,
+    RERANK_SIGNALS,
+    SEARCH_SIGNALS,
+    Answerability,
+    AnswerabilityError,
+    Weighing,
+    rerank_signals,
+    search_signals,
+)
 from serving.evidence import Evidence
 from serving.sentences import Unit
 from starter import bundle
@@ -30,13 +39,26 @@ def a_unit(index: int, cosine: float) -> Evidence:
 
 
 def signals(passages: list[ScoredPassage], *evidence: Evidence) -> dict[str, float]:
-    return dict(zip(FEATURES, features(passages, evidence).tolist(), strict=True))
+    return dict(zip(SEARCH_SIGNALS, search_signals(passages, evidence).tolist(), strict=True))
+
+
+def weighing(names: tuple[str, ...], **weights: float) -> Weighing:
+    weighed = np.array([weights.get(name, 0.0) for name in names], dtype=np.float32)
+    zeros = np.zeros_like(weighed)
+    return Weighing(weighed, zeros, zeros + 1, bias=0.0, threshold=0.5)
 
 
 def model(**weights: float) -> Answerability:
-    weighed = np.array([weights.get(name, 0.0) for name in FEATURES], dtype=np.float32)
-    zeros = np.zeros_like(weighed)
-    return Answerability(weighed, zeros, zeros + 1, bias=0.0, threshold=0.5, embedder="hash")
+    return Answerability("hash", weighing(SEARCH_SIGNALS, **weights))
+
+
+def probability(judge: Answerability, passages: list[ScoredPassage], *evidence: Evidence) -> float:
+    return judge.judge(passages, evidence).probability
+
+
+def reranked(*probabilities: float | None) -> list[ScoredPassage]:
+    hits = retrieved(*(0.5 for _ in probabilities))
+    return [replace(hit, rerank_score=p) for hit, p in zip(hits, probabilities, strict=True)]
 
 
 def test_signals_say_how_far_the_best_stands_out() -> None:
@@ -69,39 +91,110 @@ def test_one_passage_leads_by_all_that_it_has() -> None:
 def test_passages_that_only_bm25_found_and_no_units_leave_finite_signals() -> None:
     only_bm25 = [replace(item, dense_score=None) for item in retrieved(0.1, 0.2)]
 
-    assert signals(only_bm25) == dict.fromkeys(FEATURES, 0.0)
+    assert signals(only_bm25) == dict.fromkeys(SEARCH_SIGNALS, 0.0)
 
 
 def test_score_is_a_probability_that_grows_with_the_signals() -> None:
     passages = retrieved(0.8, 0.2)
     weighed = model(best_passage_cosine=2.0)
 
-    assert model().score(passages, ()) == pytest.approx(0.5)
-    assert weighed.score(passages, ()) == pytest.approx(1 / (1 + math.exp(-1.6)))
+    assert probability(model(), passages) == pytest.approx(0.5)
+    assert probability(weighed, passages) == pytest.approx(1 / (1 + math.exp(-1.6)))
 
 
 def test_signals_are_scaled_before_they_are_weighed() -> None:
-    scaled = replace(
-        model(best_passage_cosine=2.0),
-        mean=np.full(len(FEATURES), 0.3, dtype=np.float32),
-        scale=np.full(len(FEATURES), 0.25, dtype=np.float32),
-    )
+    plain = weighing(SEARCH_SIGNALS, best_passage_cosine=2.0)
+    mean, scale = np.full_like(plain.mean, 0.3), np.full_like(plain.scale, 0.25)
+    scaled = Answerability("hash", replace(plain, mean=mean, scale=scale))
 
     expected = 1 / (1 + math.exp(-2.0 * (0.8 - 0.3) / 0.25))
-    assert scaled.score(retrieved(0.8, 0.2), ()) == pytest.approx(expected)
+    assert probability(scaled, retrieved(0.8, 0.2)) == pytest.approx(expected)
 
 
-def test_no_passages_score_zero() -> None:
-    assert model().score([], ()) == 0.0
+def test_threshold_decides() -> None:
+    judge = model(best_passage_cosine=2.0)
+    strict = replace(judge, searched=replace(judge.searched, threshold=0.9))
+
+    assert judge.judge(retrieved(0.8), ()).suffices
+    assert not strict.judge(retrieved(0.8), ()).suffices
+
+
+def test_no_passages_hold_no_answer() -> None:
+    verdict = model().judge([], ())
+
+    assert (verdict.probability, verdict.suffices) == (0.0, False)
+
+
+# With a reranker.
+
+BOTH = (*SEARCH_SIGNALS, *RERANK_SIGNALS)
+
+
+def test_relevance_counts_as_log_odds_and_unread_passages_as_irrelevant() -> None:
+    even, likely = 0.5, 1 / (1 + math.exp(-2))
+    found = rerank_signals(reranked(even, likely, None), (a_unit(0, 0.2), a_unit(2, 0.6)))
+
+    assert dict(zip(RERANK_SIGNALS, found.tolist(), strict=True)) == pytest.approx(
+        {
+            "best_relevance": 2.0,
+            "second_relevance": 0.0,
+            "relevance_of_best_unit": -MAX_LOGIT,
+        },
+        abs=1e-5,
+    )
+
+
+@pytest.mark.parametrize(("certain", "expected"), [(0.0, -MAX_LOGIT), (1.0, MAX_LOGIT)])
+def test_certain_relevance_stays_finite(certain: float, expected: float) -> None:
+    assert rerank_signals(reranked(certain), ()).tolist() == pytest.approx(
+        [expected, -MAX_LOGIT, expected]
+    )
+
+
+def test_relevance_is_weighed_where_a_reranker_ran_and_search_alone_where_none_did() -> None:
+    judge = replace(
+        model(best_passage_cosine=1.0),
+        reranker="cross",
+        reranked=weighing(BOTH, best_relevance=1.0),
+    )
+
+    assert probability(judge, reranked(0.9, 0.1)) == pytest.approx(0.9)
+    assert probability(judge, retrieved(0.5)) == pytest.approx(1 / (1 + math.exp(-0.5)))
+
+
+def test_weights_for_another_reranker_are_left_out_with_a_word(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "model.safetensors"
+    replace(model(), reranker="cross", reranked=weighing(BOTH)).save(path)
+
+    assert Answerability.load(path, embedder="hash", reranker="cross").reranked is not None
+    assert caplog.text == ""
+    assert Answerability.load(path, embedder="hash", reranker="other").reranked is None
+    assert "'other'" in caplog.text
+    assert "python -m router.calibrate" in caplog.text
+    assert Answerability.load(path, embedder="hash").reranked is None
+
+
+# On disk.
 
 
 def test_model_survives_the_disk(tmp_path: Path) -> None:
-    saved = replace(model(unit_gap=1.5), bias=-0.25, threshold=0.4)
+    saved = Answerability(
+        "hash",
+        replace(weighing(SEARCH_SIGNALS, unit_gap=1.5), bias=-0.25, threshold=0.4),
+        "cross",
+        weighing(BOTH, best_relevance=0.5),
+    )
     saved.save(tmp_path / "deep" / "model.safetensors")
-    loaded = Answerability.load(tmp_path / "deep" / "model.safetensors", embedder="hash")
+    path = tmp_path / "deep" / "model.safetensors"
+    loaded = Answerability.load(path, embedder="hash", reranker="cross")
 
-    assert loaded.weights.tolist() == saved.weights.tolist()
-    assert (loaded.bias, loaded.threshold, loaded.embedder) == (-0.25, 0.4, "hash")
+    assert loaded.searched.weights.tolist() == saved.searched.weights.tolist()
+    assert (loaded.searched.bias, loaded.searched.threshold) == (-0.25, 0.4)
+    assert loaded.reranked is not None
+    assert loaded.reranked.weights.tolist() == weighing(BOTH, best_relevance=0.5).weights.tolist()
+    assert (loaded.embedder, loaded.reranker) == ("hash", "cross")
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["model.safetensors"]
 
 
@@ -114,7 +207,7 @@ def test_model_of_another_embedder_is_refused_with_both_names(tmp_path: Path) ->
 
 def test_model_of_other_signals_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr("serving.answerability.FEATURES", FEATURES[:-1])
+        patched.setattr("serving.answerability.RERANK_SIGNALS", RERANK_SIGNALS[:-1])
         model().save(tmp_path / "model.safetensors")
 
     with pytest.raises(AnswerabilityError, match="other signals"):

@@ -25,7 +25,7 @@ from retrieval.onnx_embedder import OnnxEmbedder
 from router.head import IntentHead
 from router.intents import Intent, Route
 from serving import wiring
-from serving.answerability import FEATURES, Answerability
+from serving.answerability import SEARCH_SIGNALS, Answerability, Weighing
 from serving.answers import NOT_IN_DOCUMENTS, Answer, ChatRequest, Message, Outcome, Usage
 from serving.assistant import SMALL_TALK_REPLY
 from serving.errors import (
@@ -105,9 +105,9 @@ def intent_head(intent: Intent, embedder: Embedder) -> IntentHead:
 
 def verdict(embedder: Embedder, *, answerable: bool) -> Answerability:
     """Judges every question alike, once there are passages."""
-    none = np.zeros(len(FEATURES), dtype=np.float32)
+    none = np.zeros(len(SEARCH_SIGNALS), dtype=np.float32)
     bias = 9.0 if answerable else -9.0
-    return Answerability(none, none, none + 1, bias, threshold=0.5, embedder=embedder.name)
+    return Answerability(embedder.name, Weighing(none, none, none + 1, bias, threshold=0.5))
 
 
 def vary(
