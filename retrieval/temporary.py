@@ -9,7 +9,6 @@ from pathlib import Path
 
 from retrieval.catalogue import Catalogue
 from retrieval.chunking import Chunker
-from retrieval.edge_store import EdgeStore, IndexManifest
 from retrieval.embedding import Embedder
 from retrieval.ingest import Ingestor, SourceFile
 from retrieval.reranking import Reranker
@@ -25,6 +24,8 @@ def temporary_retriever(
     reranker: Reranker | None = None,
 ) -> Iterator[HybridRetriever]:
     """A retriever over the files, whose index is removed at the end."""
+    from retrieval.edge_store import EdgeStore, IndexManifest
+
     with tempfile.TemporaryDirectory() as folder:
         manifest = IndexManifest(embedder=embedder.name, dimension=embedder.dimension)
         store = EdgeStore(Path(folder) / "index", manifest)
