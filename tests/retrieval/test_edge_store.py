@@ -332,7 +332,7 @@ def test_search_finds_all_of_the_scope_and_nothing_else(
         name
         for name, place in PLACES.items()
         if place.tenant == scope.tenant
-        and set(place.groups) & set(scope.groups)
+        and scope.shares_group(place.groups)
         and (not scope.collections or place.collection in scope.collections)
     }
     assert set(names(bm25(shared_store, "dogs", scope))) == visible
