@@ -39,7 +39,7 @@ MICRO_BATCH = 24  # pairs of similar length computed together, so that little pa
 class Configuration:
     """Everything that decides the weights, besides the groups."""
 
-    steps: int = 700
+    steps: int = 540
     learning_rate: float = 1e-3
     answered_per_step: int = 12
     unanswered_per_step: int = 12
