@@ -24,7 +24,8 @@ def temporary_retriever(
     reranker: Reranker | None = None,
 ) -> Iterator[HybridRetriever]:
     """A retriever over the files, whose index is removed at the end."""
-    from retrieval.edge_store import EdgeStore, IndexManifest
+    from retrieval.edge_store import EdgeStore
+    from retrieval.points import IndexManifest
 
     with tempfile.TemporaryDirectory() as folder:
         manifest = IndexManifest(embedder=embedder.name, dimension=embedder.dimension)
