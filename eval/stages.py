@@ -13,7 +13,7 @@ from enum import StrEnum
 from eval.corpus_index import document_name
 from eval.errors import EvaluationError
 from retrieval.documents import Scope, ScoredPassage
-from retrieval.edge_store import LEG_LIMIT
+from retrieval.points import LEG_LIMIT
 from retrieval.retriever import HybridRetriever
 
 PASSAGES = 2 * LEG_LIMIT  # everything that both legs bring: so that their own orders are whole

@@ -39,7 +39,8 @@ def open_folder_index(
     Raises:
         StoreError: the folder is in use, or holds an index made with other settings.
     """
-    from retrieval.edge_store import EdgeStore, IndexManifest
+    from retrieval.edge_store import EdgeStore
+    from retrieval.points import IndexManifest
 
     manifest = IndexManifest(
         embedder=embedder.name, dimension=embedder.dimension, language=language

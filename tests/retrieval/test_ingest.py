@@ -11,10 +11,11 @@ import pytest
 from retrieval.catalogue import Catalogue, State
 from retrieval.chunking import Chunker
 from retrieval.documents import Document, Passage, Scope
-from retrieval.edge_store import EdgeStore, IndexManifest
+from retrieval.edge_store import EdgeStore
 from retrieval.embedding import HashEmbedder, Vectors
 from retrieval.errors import DocumentNotFoundError, EmbeddingError, LoadingError, StoreError
 from retrieval.ingest import Ingestor, Outcome, SourceFile
+from retrieval.points import IndexManifest
 from retrieval.retriever import HybridRetriever
 
 SOURCE = "policies/bags.md"
