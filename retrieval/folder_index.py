@@ -33,6 +33,7 @@ def open_folder_index(
     passage_tokens: int,
     language: str = "english",
     reranker: Reranker | None = None,
+    reranker_orders: bool = True,
 ) -> Iterator[FolderIndex]:
     """Open what lies in the folder, or begin a new index there; reranking has no time budget.
 
@@ -53,7 +54,11 @@ def open_folder_index(
             yield FolderIndex(
                 Ingestor(catalogue=catalogue, store=store, embedder=embedder, chunker=chunker),
                 HybridRetriever(
-                    embedder=embedder, store=store, catalogue=catalogue, reranker=reranker
+                    embedder=embedder,
+                    store=store,
+                    catalogue=catalogue,
+                    reranker=reranker,
+                    reranker_orders=reranker_orders,
                 ),
                 store,
             )

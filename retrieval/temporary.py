@@ -21,12 +21,17 @@ def temporary_retriever(
     *,
     passage_tokens: int,
     reranker: Reranker | None = None,
+    reranker_orders: bool = True,
 ) -> Iterator[HybridRetriever]:
     """A retriever over the files, whose index is removed at the end."""
     with (
         tempfile.TemporaryDirectory() as folder,
         open_folder_index(
-            Path(folder), embedder, passage_tokens=passage_tokens, reranker=reranker
+            Path(folder),
+            embedder,
+            passage_tokens=passage_tokens,
+            reranker=reranker,
+            reranker_orders=reranker_orders,
         ) as index,
     ):
         for file in files:

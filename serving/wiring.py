@@ -115,6 +115,7 @@ def _assemble(
         catalogue=catalogue,
         reranker=reranker,
         rerank_budget_ms=settings.rerank_budget_ms,
+        reranker_orders=settings.reranker_orders,
     )
     try:
         head = IntentHead.load(settings.router_head or bundle.ROUTER_HEAD, embedder=embedder.name)
