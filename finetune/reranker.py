@@ -256,11 +256,14 @@ def _steps(configuration: Configuration, groups: Sequence[Group]) -> Iterator[li
 
 
 def _drawn(pool: list[Group], size: int, rng: random.Random) -> Iterator[list[Group]]:
-    """All groups once, `size` at a time, then all again in another order."""
+    """All groups once, `size` at a time, then all again in another order; a small pool repeats."""
+    drawn: list[Group] = []
     while True:
-        rng.shuffle(pool)
-        for start in range(0, len(pool) - size + 1, size):
-            yield pool[start : start + size]
+        while len(drawn) < size:
+            rng.shuffle(pool)
+            drawn.extend(pool)
+        yield drawn[:size]
+        del drawn[:size]
 
 
 def _pairs(

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from serving.cli.options import add_profile, settings_of, write_json
 from serving.cli.stage_tables import print_summaries, progress_bars
 from serving.settings import BUNDLED, Settings
-from starter import bundle
 
 if TYPE_CHECKING:
     from eval.corpus_index import Pipeline
@@ -42,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--reranker",
         metavar="NAME",
         help=f"a cross-encoder by name or folder, {BUNDLED!r} or {NO_RERANKER!r}; "
-        "default: the configured one, else the bundled one where there is one",
+        "default: the configured one, else the bundled one",
     )
     parser.add_argument(
         "--work", type=Path, metavar="DIR", help="keep the indexes here for the next run"
@@ -93,9 +92,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _with_reranker(settings: Settings, given: str | None) -> Settings:
-    chosen = given or settings.reranker
-    if chosen is None and bundle.RERANKER_ADAPTER.is_dir():
-        chosen = BUNDLED
+    chosen = given or settings.reranker or BUNDLED
     return settings.model_copy(update={"reranker": None if chosen == NO_RERANKER else chosen})
 
 

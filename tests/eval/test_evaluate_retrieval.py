@@ -14,10 +14,8 @@ import pytest
 
 from eval.measures import MEASURES
 from finetune.retrieval_data import SETS
-from retrieval.onnx_reranker import OnnxReranker
 from retrieval.reranking import OverlapReranker
 from serving import wiring
-from starter import bundle
 from tests.conftest import ROOT, environment
 from tests.eval.beir_set import SCORES, write_set
 from tests.serving.test_cli import Ran, run
@@ -105,16 +103,10 @@ def test_configured_reranker_is_measured_unless_the_command_says_none(
     assert "reranker none" in none.out
 
 
-def test_bundled_reranker_is_the_default_where_there_is_one(folder: Path, tmp_path: Path) -> None:
-    words = ("evaluate", "retrieval", "--dataset", str(folder / "tiny"))
-    with patch.object(bundle, "RERANKER_ADAPTER", tmp_path / "missing"):
-        assert "reranker none" in run(*words, home=tmp_path).out
-    (tmp_path / "there").mkdir()
-    with (
-        patch.object(bundle, "RERANKER_ADAPTER", tmp_path / "there"),
-        patch.object(OnnxReranker, "bundled", lambda *_, **__: OverlapReranker()),
-    ):
-        assert "reranker overlap" in run(*words, home=tmp_path).out
+def test_bundled_reranker_is_the_default(folder: Path, tmp_path: Path) -> None:
+    ran = run("evaluate", "retrieval", "--dataset", str(folder / "tiny"), home=tmp_path)
+
+    assert "reranker overlap" in ran.out
 
 
 def test_sets_that_trained_a_shipped_model_are_marked(folder: Path, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from unittest.mock import patch
 import pytest
 
 from retrieval.embedding import HashEmbedder
+from retrieval.reranking import OverlapReranker
 from router.intents import Intent
 from serving import wiring
 from serving.cli.main import COMMANDS, main
@@ -84,6 +85,7 @@ def run(*words: str, home: Path, variables: Mapping[str, str] | None = None) -> 
     with (
         patch.dict(os.environ, {**kept, **environment}, clear=True),
         patch.object(wiring, "build_embedder", return_value=HashEmbedder()),
+        patch.object(wiring.OnnxReranker, "bundled", return_value=OverlapReranker()),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
     ):
@@ -115,6 +117,7 @@ def served(home: Path) -> Iterator[Address]:
         settings = load_settings()
     with (
         patch.object(wiring, "build_embedder", return_value=HashEmbedder()),
+        patch.object(wiring.OnnxReranker, "bundled", return_value=OverlapReranker()),
         serve_in_thread(settings) as address,
     ):
         address.write(home)
