@@ -21,6 +21,7 @@ from unittest.mock import patch
 import pytest
 
 from retrieval.embedding import HashEmbedder
+from retrieval.onnx_reranker import OnnxReranker
 from retrieval.reranking import OverlapReranker
 from router.intents import Intent
 from serving import wiring
@@ -85,7 +86,7 @@ def run(*words: str, home: Path, variables: Mapping[str, str] | None = None) -> 
     with (
         patch.dict(os.environ, {**kept, **environment}, clear=True),
         patch.object(wiring, "build_embedder", return_value=HashEmbedder()),
-        patch.object(wiring.OnnxReranker, "bundled", return_value=OverlapReranker()),
+        patch.object(OnnxReranker, "bundled", return_value=OverlapReranker()),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
     ):
@@ -117,7 +118,7 @@ def served(home: Path) -> Iterator[Address]:
         settings = load_settings()
     with (
         patch.object(wiring, "build_embedder", return_value=HashEmbedder()),
-        patch.object(wiring.OnnxReranker, "bundled", return_value=OverlapReranker()),
+        patch.object(OnnxReranker, "bundled", return_value=OverlapReranker()),
         serve_in_thread(settings) as address,
     ):
         address.write(home)
