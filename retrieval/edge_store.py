@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import qdrant_edge as edge
 
 from retrieval.documents import Document, Passage, Scope, ScoredPassage
@@ -18,6 +20,7 @@ LEG_LIMIT = 100  # candidates that each of dense and BM25 brings to the fusion
 MANIFEST = "manifest.json"
 _DENSE, _BM25 = "dense", "bm25"
 _UPSERT_BATCH = 500
+_EVERY_DOCUMENT = 1 << 31
 _INDEXED_KEYS = ("tenant", "groups", "collection", "document_id")
 
 
@@ -101,7 +104,7 @@ class EdgeStore:
         return [_scored(point, found) for point in ordered]
 
     def upsert(self, document: Document, passages: Sequence[Passage], vectors: Vectors) -> None:
-        """Write in batches and flush, so the passages survive whatever comes next."""
+        """Write in batches; each is in the engine's log before the next begins."""
         if len(passages) != len(vectors):
             raise ValueError(f"{len(passages)} passages but {len(vectors)} vectors")
         points = [
@@ -117,7 +120,6 @@ class EdgeStore:
         ]
         for start in range(0, len(points), _UPSERT_BATCH):
             self._update(edge.UpdateOperation.upsert_points(points[start : start + _UPSERT_BATCH]))
-        self._flush()
 
     def delete(self, document_id: str, *, generation: int | None = None) -> None:
         """Remove by filter; deleting what is not there is no error."""
@@ -125,7 +127,27 @@ class EdgeStore:
         if generation is not None:
             conditions.append(_match("generation", generation))
         self._update(edge.UpdateOperation.delete_points_by_filter(_must(*conditions)))
-        self._flush()
+
+    def flush(self) -> None:
+        """Takes 60 to 250 ms, whatever was written: as long as embedding five passages."""
+        try:
+            self._shard.flush()
+        except Exception as error:
+            raise StoreError(f"the index cannot be flushed to disk: {error}") from error
+
+    def vectors(self, passage_ids: Sequence[str]) -> dict[str, Vectors]:
+        """(d,) each, bit for bit as it was written."""
+        try:
+            found = self._shard.retrieve(list(passage_ids), with_payload=True, with_vector=[_DENSE])
+        except Exception as error:
+            raise StoreError(f"the index cannot be read: {error}") from error
+        return {
+            _passage(str(point.id), point.payload or {}).searchable: np.array(
+                point.vector[_DENSE],  # type: ignore[index, call-overload]  # named vectors
+                dtype=np.float32,
+            )
+            for point in found
+        }
 
     def count(self) -> int:
         """Number of stored passages, those of generations not yet live included."""
@@ -133,6 +155,15 @@ class EdgeStore:
             return int(self._shard.count(edge.CountRequest(exact=True)))
         except Exception as error:  # the engine raises bare Exceptions
             raise StoreError(f"the index cannot be read: {error}") from error
+
+    def counts(self) -> dict[str, int]:
+        """Takes 0.7 s for 20,000 documents of five passages."""
+        every = edge.FacetRequest("document_id", limit=_EVERY_DOCUMENT, exact=True)
+        try:
+            hits = self._shard.facet(every).hits  # deleted documents among them, with 0
+        except Exception as error:
+            raise StoreError(f"the index cannot be read: {error}") from error
+        return {str(hit.value): hit.count for hit in hits if hit.count}
 
     def optimize(self) -> None:
         """Build the HNSW graph; holds the interpreter for the whole time, so never while serving.
@@ -151,12 +182,6 @@ class EdgeStore:
         except Exception as error:
             raise StoreError(f"the index cannot be written: {error}") from error
 
-    def _flush(self) -> None:
-        try:
-            self._shard.flush()
-        except Exception as error:
-            raise StoreError(f"the index cannot be flushed to disk: {error}") from error
-
 
 def _open(folder: Path, manifest: IndexManifest) -> edge.EdgeShard:
     shard_folder = folder / "shard"
@@ -165,7 +190,8 @@ def _open(folder: Path, manifest: IndexManifest) -> edge.EdgeShard:
         if stored.is_file():
             _check(folder, json.loads(stored.read_text()), manifest)
             return edge.EdgeShard.load(str(shard_folder))
-        shard_folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(shard_folder, ignore_errors=True)  # of a making that was cut short
+        shard_folder.mkdir(parents=True)
         shard = edge.EdgeShard.create(str(shard_folder), _config(manifest))
         for key in _INDEXED_KEYS:
             shard.update(
@@ -251,18 +277,7 @@ def _scored(point: edge.ScoredPoint, legs: _Legs) -> ScoredPassage:
     dense_rank, dense_score = legs.dense.get(name, (None, None))
     bm25_rank, bm25_score = legs.bm25.get(name, (None, None))
     return ScoredPassage(
-        passage=Passage(
-            id=name,
-            document_id=payload["document_id"],
-            generation=payload["generation"],
-            ordinal=payload["ordinal"],
-            title=payload["title"],
-            heading_path=tuple(payload["heading_path"]),
-            text=payload["text"],
-            start=payload["start"],
-            end=payload["end"],
-            table_header=payload["table_header"],
-        ),
+        passage=_passage(name, payload),
         source=payload["source"],
         collection=payload["collection"],
         score=point.score,
@@ -271,4 +286,19 @@ def _scored(point: edge.ScoredPoint, legs: _Legs) -> ScoredPassage:
         dense_rank=dense_rank,
         bm25_score=bm25_score,
         bm25_rank=bm25_rank,
+    )
+
+
+def _passage(name: str, payload: dict[str, Any]) -> Passage:
+    return Passage(
+        id=name,
+        document_id=payload["document_id"],
+        generation=payload["generation"],
+        ordinal=payload["ordinal"],
+        title=payload["title"],
+        heading_path=tuple(payload["heading_path"]),
+        text=payload["text"],
+        start=payload["start"],
+        end=payload["end"],
+        table_header=payload["table_header"],
     )

@@ -64,7 +64,7 @@ def put(
         collection=place.collection,
         tenant=place.tenant,
         groups=place.groups,
-        sha256=content_sha256("\n".join(texts)),
+        sha256=content_sha256("\n".join(texts).encode()),
         generation=generation,
         updated_at=datetime(2026, 1, 1, tzinfo=UTC),
     )
@@ -392,6 +392,27 @@ def test_delete_of_what_is_not_there_changes_nothing(filled: EdgeStore) -> None:
     assert filled.count() == len(TEXTS)
 
 
+def test_counts_are_by_document_over_its_generations(store: EdgeStore) -> None:
+    put(store, "hold", "old dogs", "more old dogs", generation=1)
+    put(store, "hold", "new dogs", generation=2)
+    put(store, "pets", "other dogs")
+    assert store.counts() == {"hold": 3, "pets": 1}
+    store.delete("hold", generation=1)
+    store.delete("pets")
+    assert store.counts() == {"hold": 1}
+
+
+def test_vectors_come_back_bit_for_bit_by_their_text(store: EdgeStore) -> None:
+    put(store, "hold", "dogs fly in the hold", "cats too")
+    ids = [passage_id(document="hold", generation=1, ordinal=ordinal) for ordinal in (0, 1, 2)]
+    found = store.vectors(ids)
+    assert found.keys() == {"dogs fly in the hold", "cats too"}
+    for text, vector in found.items():
+        assert vector.dtype == np.float32
+        assert vector.tobytes() == EMBEDDER.embed([text])[0].tobytes()
+    assert store.vectors([]) == {}
+
+
 # Opening.
 
 
@@ -459,11 +480,13 @@ def test_open_with_a_damaged_manifest_names_the_remedy(tmp_path: Path) -> None:
         EdgeStore(tmp_path / "index", INDEX)
 
 
-def test_open_of_an_index_whose_making_was_cut_short_names_the_remedy(tmp_path: Path) -> None:
+def test_open_of_an_index_whose_making_was_cut_short_makes_it_anew(tmp_path: Path) -> None:
     EdgeStore(tmp_path / "index", INDEX).close()
     (tmp_path / "index" / MANIFEST).unlink()
-    with pytest.raises(StoreError, match="twofold documents rebuild"):
-        EdgeStore(tmp_path / "index", INDEX)
+    store = EdgeStore(tmp_path / "index", INDEX)
+    put(store, "cats", "cats sleep")
+    assert names(bm25(store, "cats")) == ["cats"]
+    store.close()
 
 
 def test_open_with_an_unknown_language_is_refused_and_leaves_nothing(tmp_path: Path) -> None:

@@ -1,0 +1,75 @@
+"""What is done before the first search: a crash's leftovers, and an index that lost passages."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+from retrieval.catalogue import Catalogue, State
+from retrieval.documents import Document, Passage
+from retrieval.errors import IngestStoppedError
+from retrieval.indexing import Draft, Indexer
+from retrieval.store import Store
+
+TOGETHER = 100  # documents that are indexed together
+
+logger = logging.getLogger(__name__)
+
+
+class Recovery:
+    """Makes the index what the catalogue says; what cannot be indexed is left for the next time."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        store: Store,
+        *,
+        indexer: Indexer,
+        cut: Callable[[Document], list[Passage]],
+    ) -> None:
+        self._catalogue = catalogue
+        self._store = store
+        self._indexer = indexer
+        self._cut = cut
+
+    def run(self) -> None:
+        """Remove what was retired, finish what is pending, complete what was lost.
+
+        Raises:
+            StoreError: the index cannot be read, or passages cannot be removed from it.
+            IngestStoppedError: the system is closing.
+        """
+        self._indexer.sweep()
+        pending = {document.id: document for document in self._catalogue.in_state(State.PENDING)}
+        if pending:
+            logger.info("finishing %d documents whose ingest was interrupted", len(pending))
+            self._index(list(pending.values()))
+        self._reconcile()
+
+    def _reconcile(self) -> None:
+        """Hold the number of stored passages of every document against the catalogue's."""
+        pending = {document.id for document in self._catalogue.in_state(State.PENDING)}
+        stored, expected = self._store.counts(), self._catalogue.passage_counts()
+        names = (stored.keys() | expected.keys()) - pending
+        differing = sorted(name for name in names if stored.get(name, 0) != expected.get(name, 0))
+        for name in differing:
+            if stored.get(name, 0) > expected.get(name, 0):
+                self._store.delete(name)
+        if differing:
+            logger.warning("the index is wrong about %d documents: correcting it", len(differing))
+        for start in range(0, len(differing), TOGETHER):
+            live = self._catalogue.find(differing[start : start + TOGETHER])
+            self._index(list(live.values()))
+
+    def _index(self, documents: Sequence[Document]) -> None:
+        """All together; one by one when that fails, so that one fault costs no other document."""
+        try:
+            self._indexer.finish([Draft(document, self._cut(document)) for document in documents])
+        except IngestStoppedError:
+            raise
+        except Exception:
+            if len(documents) == 1:
+                logger.exception("cannot index %s; the next start tries again", documents[0].source)
+                return
+            for document in documents:
+                self._index([document])
