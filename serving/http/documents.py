@@ -57,30 +57,39 @@ def get_document(document_id: str, request: Request, passage: str | None = None)
 async def add_documents(
     request: Request,
     file: Annotated[list[UploadFile], File()],
-    collection: Annotated[str, Form()] = DEFAULT_COLLECTION,
+    collection: Annotated[list[str] | None, Form()] = None,
     source: Annotated[list[str] | None, Form()] = None,
     origin: Annotated[list[str] | None, Form()] = None,
     groups: Annotated[str, Form()] = EVERYONE,
 ) -> dict[str, Any]:
-    """Add files, or replace those whose source is known; unreadable ones are named, not fatal."""
+    """Add files, or replace those whose source is known; unreadable ones are named, not fatal.
+
+    `source` and `origin` (the path of the file, for those that sync a folder) are given for each
+    file or for none, `collection` for each or once for all.
+    """
     who = caller(request)
-    for param, given in (("source", source), ("origin", origin)):
+    if collection is not None and len(collection) == 1:
+        collection *= len(file)
+    for param, given in (("collection", collection), ("source", source), ("origin", origin)):
         if given is not None and len(given) != len(file):
             raise InvalidRequestError(
-                f"{len(file)} files came with {len(given)} {param}s; give one each, or none",
+                f"{len(file)} files came with {len(given)} of {param}; give one each, or none",
                 param=param,
             )
+    none = [""] * len(file)
     names = source or [upload.filename or "" for upload in file]
     files = [
         SourceFile(
             source=_checked_source(name),
             content=await upload.read(),
-            collection=collection.strip() or DEFAULT_COLLECTION,
+            collection=where.strip() or DEFAULT_COLLECTION,
             tenant=who.tenant,
             groups=tuple(g.strip() for g in groups.split(",") if g.strip()) or (EVERYONE,),
-            origin=place,
+            origin=path,
         )
-        for name, place, upload in zip(names, origin or [""] * len(file), file, strict=True)
+        for upload, name, where, path in zip(
+            file, names, collection or none, origin or none, strict=True
+        )
     ]
     return await run_in_threadpool(_put_all, request, files, who)
 

@@ -109,12 +109,12 @@ def variables_of(home: Path) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def served(home: Path) -> Iterator[Address]:
+def served(home: Path, embedder: HashEmbedder | None = None) -> Iterator[Address]:
     """A running server that commands find by its file."""
     with patch.dict(os.environ, variables_of(home)):
         settings = load_settings()
     with (
-        patch.object(wiring, "build_embedder", return_value=HashEmbedder()),
+        patch.object(wiring, "build_embedder", return_value=embedder or HashEmbedder()),
         serve_in_thread(settings) as address,
     ):
         address.write(home)
