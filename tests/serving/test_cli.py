@@ -76,14 +76,19 @@ def steady(text: str) -> str:
     return text
 
 
-def run(*words: str, home: Path, variables: Mapping[str, str] | None = None) -> Ran:
+def run(
+    *words: str,
+    home: Path,
+    variables: Mapping[str, str] | None = None,
+    embedder: HashEmbedder | None = None,
+) -> Ran:
     """`twofold WORDS` in this process, with predictable vectors and routes."""
     out, err = io.StringIO(), io.StringIO()
     environment = {**variables_of(home), **(variables or {})}
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TWOFOLD_")}
     with (
         patch.dict(os.environ, {**kept, **environment}, clear=True),
-        patch.object(wiring, "build_embedder", return_value=HashEmbedder()),
+        patch.object(wiring, "build_embedder", return_value=embedder or HashEmbedder()),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
     ):
