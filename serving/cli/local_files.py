@@ -118,9 +118,9 @@ class Root:
                     errors.append(error)
                 else:
                     yield self._file(path, path.relative_to(self.path).as_posix())
-        for error in errors:
-            path = Path(error.filename)
-            yield self._file(path, path.relative_to(self.path).as_posix(), error=error)
+        for unread in errors:
+            path = Path(unread.filename)
+            yield self._file(path, path.relative_to(self.path).as_posix(), error=unread)
 
     def _file(self, path: Path, source: str, *, error: OSError | None = None) -> LocalFile:
         origin = _absolute(path)

@@ -193,7 +193,8 @@ def state(home: Path) -> tuple[list[tuple[Any, ...]], dict[str, Any]]:
 
 
 def vectors(record: edge.Record) -> tuple[list[float], dict[int, float]]:
-    dense, bm25 = record.vector["dense"], record.vector["bm25"]
+    named: Any = record.vector
+    dense, bm25 = named["dense"], named["bm25"]
     return dense, dict(zip(bm25.indices, bm25.values, strict=True))
 
 
