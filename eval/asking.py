@@ -9,11 +9,8 @@ from typing import Any
 
 import httpx
 
+from eval.errors import EvaluationError
 from starter.bundle import Question
-
-
-class EvaluationError(Exception):
-    """The questions cannot be asked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 Z_95 = 1.959963984540054
 RESAMPLES = 2000
+DRAWN_TOGETHER = 1_000_000  # observations, which bounds the memory
 SEED = 20261123
 
 Item = TypeVar("Item")
@@ -18,7 +20,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A figure in [0, 1], from n observations, with its 95 % interval."""
+    """A figure from n observations with its 95 % interval: a share, a mean or a difference."""
 
     value: float
     low: float
@@ -51,3 +53,22 @@ def bootstrap(items: Sequence[Item], statistic: Callable[[Sequence[Item]], float
     ]
     low, high = np.quantile(draws, [0.025, 0.975])
     return Estimate(statistic(items), float(low), float(high), len(items))
+
+
+def bootstrap_mean(groups: Sequence[NDArray[np.float64]]) -> Estimate:
+    """The mean of the groups' means, with its percentile bootstrap interval.
+
+    Each group is an (observations,) array, drawn from anew by itself, so that a large group
+    counts no more than a small one.
+    """
+    rng = np.random.default_rng(SEED)
+    draws = np.zeros(RESAMPLES)
+    for group in groups:
+        block = max(1, DRAWN_TOGETHER // len(group))
+        for start in range(0, RESAMPLES, block):
+            resamples = min(block, RESAMPLES - start)
+            drawn = group[rng.integers(len(group), size=(resamples, len(group)))]
+            draws[start : start + resamples] += drawn.mean(axis=1) / len(groups)
+    low, high = np.quantile(draws, [0.025, 0.975])
+    value = float(np.mean([group.mean() for group in groups]))
+    return Estimate(value, float(low), float(high), sum(map(len, groups)))

@@ -21,14 +21,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from finetune.retrieval_data import HELD_OUT, WRITTEN, Group, read_groups
 from finetune.training_run import Objective, Schedule, run, save_adapter
+from retrieval.onnx_reranker import CALIBRATION_FILE
 from starter.bundle import EMBEDDER_ADAPTER
 
 if TYPE_CHECKING:
     import torch
 
+VALIDATED = 300  # held out questions looked at during the run
 MICRO_BATCH = 24  # pairs of similar length computed together, so that little padding is
 
 
@@ -36,7 +39,7 @@ MICRO_BATCH = 24  # pairs of similar length computed together, so that little pa
 class Configuration:
     """Everything that decides the weights, besides the groups."""
 
-    steps: int = 700
+    steps: int = 540
     learning_rate: float = 1e-3
     answered_per_step: int = 12
     unanswered_per_step: int = 12
@@ -94,7 +97,10 @@ def train(
         out,
         resume=resume,
     )
-    save_adapter(model, out / "adapter")
+    adapter = out / "adapter"
+    save_adapter(model, adapter)
+    calibration = _calibrated(model.float(), tokenizer, held_out, configuration)
+    (adapter / CALIBRATION_FILE).write_text(json.dumps(calibration, indent=2) + "\n")
 
 
 def _model(configuration: Configuration) -> tuple[Any, Any]:
@@ -181,20 +187,11 @@ def _validate(
     model: Any, tokenizer: Any, held_out: Sequence[Group], configuration: Configuration
 ) -> str:
     """On unseen help centres: is the best passage right, and the AUC of there being one."""
-    import torch
     from sklearn.metrics import roc_auc_score
 
     rng = random.Random(configuration.seed)
-    groups = rng.sample(list(held_out), min(len(held_out), 300))
-    pairs = [
-        Pair(group.question, passage, answers=place == 0 and group.positive is not None, group=n)
-        for n, group in enumerate(groups)
-        for place, passage in enumerate((*filter(None, [group.positive]), *group.negatives[:4]))
-    ]
-    model.eval()
-    with torch.no_grad():
-        scores = _scores(model, tokenizer, pairs, configuration).numpy()
-    model.train()
+    groups = rng.sample(list(held_out), min(len(held_out), VALIDATED))
+    pairs, scores = _judged(model, tokenizer, groups, configuration)
     best = np.full(len(groups), -np.inf)
     right = np.zeros(len(groups), dtype=bool)
     for pair, score in zip(pairs, scores, strict=True):
@@ -205,6 +202,35 @@ def _validate(
         f"held out: best passage right {right[answered].mean():.3f} of {answered.sum()}, "
         f"answered against unanswered AUC {roc_auc_score(answered, best):.3f}"
     )
+
+
+def _calibrated(
+    model: Any, tokenizer: Any, held_out: Sequence[Group], configuration: Configuration
+) -> dict[str, float]:
+    """Slope and intercept that turn logits into probabilities of relevance (Platt 1999)."""
+    from sklearn.linear_model import LogisticRegression
+
+    pairs, scores = _judged(model, tokenizer, held_out, configuration)
+    fitted = LogisticRegression(C=1e6).fit(scores[:, np.newaxis], [pair.answers for pair in pairs])
+    return {"slope": float(fitted.coef_[0, 0]), "intercept": float(fitted.intercept_[0])}
+
+
+def _judged(
+    model: Any, tokenizer: Any, groups: Sequence[Group], configuration: Configuration
+) -> tuple[list[Pair], NDArray[np.float32]]:
+    """The pairs of each group with its nearest negatives, and their logits, (pairs,)."""
+    import torch
+
+    pairs = [
+        Pair(group.question, passage, answers=place == 0 and group.positive is not None, group=n)
+        for n, group in enumerate(groups)
+        for place, passage in enumerate((*filter(None, [group.positive]), *group.negatives[:4]))
+    ]
+    model.eval()
+    with torch.no_grad():
+        scores = _scores(model, tokenizer, pairs, configuration).numpy()
+    model.train()
+    return pairs, scores
 
 
 def _steps(configuration: Configuration, groups: Sequence[Group]) -> Iterator[list[Pair]]:

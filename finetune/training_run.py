@@ -92,7 +92,7 @@ def save_adapter(model: Any, folder: Path) -> None:
     import torch
 
     model.peft_config["default"].base_model_name_or_path = BASE_MODEL
-    model.to(torch.float16).save_pretrained(folder)
+    model.to(torch.float16).save_pretrained(folder, save_embedding_layers=False)
     (folder / "README.md").unlink(missing_ok=True)  # PEFT's template; the model card is ours
     (folder / "adapter_model.safetensors").chmod(0o644)
 

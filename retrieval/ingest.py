@@ -83,12 +83,21 @@ class Ingestor:
     """The only writer of the catalogue and the store; one window of documents at a time."""
 
     def __init__(
-        self, *, catalogue: Catalogue, store: Store, embedder: Embedder, chunker: Chunker
+        self,
+        *,
+        catalogue: Catalogue,
+        store: Store,
+        embedder: Embedder,
+        chunker: Chunker,
+        shared_store: bool = False,
     ) -> None:
+        """With a shared store, `recover` removes nothing that another writer may have put there."""
         self._catalogue = catalogue
         self._chunker = chunker
         self._indexer = Indexer(catalogue, store, embedder)
-        self._recovery = Recovery(catalogue, store, indexer=self._indexer, cut=chunker.chunk)
+        self._recovery = Recovery(
+            catalogue, store, indexer=self._indexer, cut=chunker.chunk, shared=shared_store
+        )
         self._writing = threading.Lock()
 
     def put(self, file: SourceFile) -> tuple[Document, Outcome]:

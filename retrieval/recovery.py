@@ -17,7 +17,10 @@ logger = logging.getLogger(__name__)
 
 
 class Recovery:
-    """Makes the index what the catalogue says; what cannot be indexed is left for the next time."""
+    """Makes the index what the catalogue says; what cannot be indexed is left for the next time.
+
+    Of a store that others write to as well, nothing is removed that they may have just written.
+    """
 
     def __init__(
         self,
@@ -26,11 +29,13 @@ class Recovery:
         *,
         indexer: Indexer,
         cut: Callable[[Document], list[Passage]],
+        shared: bool,
     ) -> None:
         self._catalogue = catalogue
         self._store = store
         self._indexer = indexer
         self._cut = cut
+        self._shared = shared
 
     def run(self) -> None:
         """Remove what was retired, finish what is pending, complete what was lost.
@@ -51,14 +56,23 @@ class Recovery:
         pending = {document.id for document in self._catalogue.in_state(State.PENDING)}
         stored, expected = self._store.counts(), self._catalogue.passage_counts()
         names = (stored.keys() | expected.keys()) - pending
-        differing = sorted(name for name in names if stored.get(name, 0) != expected.get(name, 0))
-        for name in differing:
-            if stored.get(name, 0) > expected.get(name, 0):
+        lost = {name for name in names if stored.get(name, 0) < expected.get(name, 0)}
+        surplus = {name for name in names if stored.get(name, 0) > expected.get(name, 0)}
+        if lost or surplus:
+            done = "left" if self._shared else "removed"
+            logger.warning(
+                "the index lacks passages of %d documents (indexed again) and has too many of %d "
+                "(%s)",
+                len(lost),
+                len(surplus),
+                done,
+            )
+        if not self._shared:
+            for name in surplus:
                 self._store.delete(name)
-        if differing:
-            logger.warning("the index is wrong about %d documents: correcting it", len(differing))
-        for start in range(0, len(differing), TOGETHER):
-            live = self._catalogue.find(differing[start : start + TOGETHER])
+            lost |= surplus
+        for start in range(0, len(lost), TOGETHER):
+            live = self._catalogue.find(sorted(lost)[start : start + TOGETHER])
             self._index(list(live.values()))
 
     def _index(self, documents: Sequence[Document]) -> None:

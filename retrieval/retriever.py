@@ -36,11 +36,15 @@ class LiveGenerations(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Retrieved:
-    """Passages, best first; `degraded` names the parts that failed on the way."""
+    """Passages, best first; `degraded` names the parts that failed on the way.
+
+    `reordered` says that the reranker decided the order.
+    """
 
     passages: tuple[ScoredPassage, ...]
     degraded: tuple[str, ...] = ()
     timings_ms: Mapping[str, float] = field(default_factory=dict)
+    reordered: bool = False
 
 
 class HybridRetriever:
@@ -54,12 +58,15 @@ class HybridRetriever:
         catalogue: LiveGenerations,
         reranker: Reranker | None = None,
         rerank_budget_ms: float = math.inf,
+        reranker_orders: bool = True,
     ) -> None:
+        """Unless `reranker_orders`, its scores are only noted and the fused order stands."""
         self._embedder = embedder
         self._store = store
         self._catalogue = catalogue
         self._reranker = reranker
         self._rerank_budget_ms = rerank_budget_ms
+        self._reranker_orders = reranker_orders
 
     def embed(self, query: str) -> Vectors | None:
         """(d,) the query's vector, or None when the embedder is down: BM25 goes on without."""
@@ -92,15 +99,17 @@ class HybridRetriever:
         found = self._search_live(query, vector, scope=scope, wanted=wanted)
         timings["search"] = _ms_since(started)
         degraded = [] if vector is not None else ["embedder"]
+        reordered = False
         if self._reranker and found:
             started = time.perf_counter()
             try:
                 found = self._reranked(self._reranker, query, found)
+                reordered = self._reranker_orders
             except RerankError:
                 logger.exception("the reranker failed; the fused order stands")
                 degraded.append("reranker")
             timings["rerank"] = _ms_since(started)
-        return Retrieved(tuple(found[:k]), tuple(degraded), timings)
+        return Retrieved(tuple(found[:k]), tuple(degraded), timings, reordered)
 
     def _search_live(
         self, query: str, vector: Vectors | None, *, scope: Scope, wanted: int
@@ -133,14 +142,11 @@ class HybridRetriever:
         """Those that were read in the budget by their score, before the rest in fused order."""
         passages = [hit.passage for hit in found[:RERANK_CANDIDATES]]
         scores = reranker.rerank(query, passages, budget_ms=self._rerank_budget_ms)
-        read = [
-            replace(hit, score=score, rerank_score=score)
-            for hit, score in zip(found, scores, strict=False)
-        ]
-        return [
-            *sorted(read, key=lambda hit: (-hit.score, hit.passage.id)),
-            *found[len(read) :],
-        ]
+        read = [replace(hit, rerank_score=score) for hit, score in zip(found, scores, strict=False)]
+        if self._reranker_orders:
+            read = [replace(hit, score=hit.rerank_score or 0.0) for hit in read]
+            read.sort(key=lambda hit: (-hit.score, hit.passage.id))
+        return [*read, *found[len(read) :]]
 
 
 def _ms_since(started: float) -> float:

@@ -7,10 +7,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from retrieval.catalogue import Catalogue
-from retrieval.chunking import Chunker
 from retrieval.embedding import Embedder
-from retrieval.ingest import Ingestor, SourceFile
+from retrieval.folder_index import open_folder_index
+from retrieval.ingest import SourceFile
 from retrieval.reranking import Reranker
 from retrieval.retriever import HybridRetriever
 
@@ -22,20 +21,19 @@ def temporary_retriever(
     *,
     passage_tokens: int,
     reranker: Reranker | None = None,
+    reranker_orders: bool = True,
 ) -> Iterator[HybridRetriever]:
     """A retriever over the files, whose index is removed at the end."""
-    from retrieval.edge_store import EdgeStore, IndexManifest
-
-    with tempfile.TemporaryDirectory() as folder:
-        manifest = IndexManifest(embedder=embedder.name, dimension=embedder.dimension)
-        store = EdgeStore(Path(folder) / "index", manifest)
-        catalogue = Catalogue(f"sqlite:///{folder}/documents.db")
-        chunker = Chunker(embedder.tokenizer, max_tokens=passage_tokens)
-        ingestor = Ingestor(catalogue=catalogue, store=store, embedder=embedder, chunker=chunker)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        open_folder_index(
+            Path(folder),
+            embedder,
+            passage_tokens=passage_tokens,
+            reranker=reranker,
+            reranker_orders=reranker_orders,
+        ) as index,
+    ):
         for file in files:
-            ingestor.put(file)
-        yield HybridRetriever(
-            embedder=embedder, store=store, catalogue=catalogue, reranker=reranker
-        )
-        store.close()
-        catalogue.close()
+            index.ingestor.put(file)
+        yield index.retriever

@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +40,7 @@ from starter import bundle
 
 SEED = 20261123
 FOLDS = 10
-MAX_WRONG_REFUSALS = 0.07  # of the answerable dev questions; leaves room below the promised 10 %
+MAX_WRONG_REFUSALS = 0.085  # of the answerable dev questions; the promise is 0.10
 DEV_WEIGHT = 2.0  # of a dev question against one of a written help centre
 
 logger = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class Case:
 
 
 def main() -> None:
-    """Collect the cases with the bundled reranker and without one, fit, choose thresholds, save."""
+    """Collect the cases, fit with and without the reranker's signals, choose thresholds, save."""
     from serving.settings import BUNDLED, load_settings
     from serving.wiring import build_embedder, build_reranker
 
@@ -68,15 +68,17 @@ def main() -> None:
     settings = load_settings(reranker=BUNDLED)
     embedder, reranker = build_embedder(settings), build_reranker(settings)
     assert reranker is not None
-    weighings = []
-    for used in (None, reranker):
-        cases = [
-            *starter_cases(embedder, used, settings.passage_tokens),
-            *written_cases(embedder, used),
-        ]
-        logger.info("with %s:", used.name if used else "search alone")
-        weighings.append(calibrate(cases))
-    Answerability(embedder.name, weighings[0], reranker.name, weighings[1]).save(options.out)
+    cases = [
+        *starter_cases(embedder, reranker, settings.passage_tokens),
+        *written_cases(embedder, reranker),
+    ]
+    logger.info("search alone:")
+    searched = calibrate(
+        [replace(case, signals=case.signals[: len(SEARCH_SIGNALS)]) for case in cases]
+    )
+    logger.info("with the reranker:")
+    reranked = calibrate(cases)
+    Answerability(embedder.name, searched, reranker.name, reranked).save(options.out)
     logger.info("saved to %s", options.out)
 
 
@@ -113,9 +115,7 @@ def calibrate(cases: Sequence[Case]) -> Weighing:
     return fitted
 
 
-def starter_cases(
-    embedder: Embedder, reranker: Reranker | None, passage_tokens: int
-) -> Iterator[Case]:
+def starter_cases(embedder: Embedder, reranker: Reranker, passage_tokens: int) -> Iterator[Case]:
     """The `dev` questions of fact, over the starter documents."""
     files = [
         SourceFile(
@@ -127,7 +127,11 @@ def starter_cases(
     ]
     questions = [q for q in bundle.read_questions(split="dev") if q.route == "rag"]
     with temporary_retriever(
-        files, embedder, reranker=reranker, passage_tokens=passage_tokens
+        files,
+        embedder,
+        passage_tokens=passage_tokens,
+        reranker=reranker,
+        reranker_orders=False,
     ) as retriever:
         finder = EvidenceFinder(embedder)
         for question in questions:
@@ -135,7 +139,7 @@ def starter_cases(
             yield Case(signals, bool(question.documents), DEV_WEIGHT, is_dev=True)
 
 
-def written_cases(embedder: Embedder, reranker: Reranker | None) -> Iterator[Case]:
+def written_cases(embedder: Embedder, reranker: Reranker) -> Iterator[Case]:
     """The questions to the help centres that were held out, each asked of its own organisation."""
     rows = bundle.read_written_passages(trained_on=False)
     files = [
@@ -146,7 +150,9 @@ def written_cases(embedder: Embedder, reranker: Reranker | None) -> Iterator[Cas
         )
         for number, row in enumerate(rows)
     ]
-    with temporary_retriever(files, embedder, reranker=reranker, passage_tokens=512) as retriever:
+    with temporary_retriever(
+        files, embedder, passage_tokens=512, reranker=reranker, reranker_orders=False
+    ) as retriever:
         finder = EvidenceFinder(embedder)
         for row in rows:
             scope = Scope(collections=(row.organisation,))
@@ -161,9 +167,9 @@ def _signals(
     vector = retriever.embed(question)
     found = retriever.search(question, CANDIDATES, scope, vector=vector)
     passages, evidence = finder.find(question, vector, found.passages)
-    signals = search_signals(passages, evidence)
-    if any(hit.rerank_score is not None for hit in passages):
-        signals = np.concatenate([signals, rerank_signals(passages, evidence)])
+    signals: Floats = np.concatenate(
+        [search_signals(passages, evidence), rerank_signals(passages, evidence)]
+    )
     return signals
 
 

@@ -35,7 +35,9 @@ SEARCH_SIGNALS = (
 RERANK_SIGNALS = (
     "best_relevance",
     "second_relevance",
+    "third_relevance",
     "relevance_of_best_unit",
+    "joint_relevance",
 )
 TOP_UNITS = 3
 MAX_LOGIT = 10.0  # beyond it a reranker's certainty counts no more
@@ -72,11 +74,14 @@ def search_signals(passages: Sequence[ScoredPassage], evidence: Sequence[Evidenc
 
 
 def rerank_signals(passages: Sequence[ScoredPassage], evidence: Sequence[Evidence]) -> Floats:
-    """(len(RERANK_SIGNALS),) log odds of relevance; some passage must have been reranked."""
+    """(len(RERANK_SIGNALS),) log odds of relevance; some passage must have been reranked.
+
+    The joint relevance is the log of the summed odds.
+    """
     odds = np.array([_log_odds(hit.rerank_score) for hit in passages])  # (passages,)
-    ordered = np.sort(odds)[::-1]
+    best = [*np.sort(odds)[::-1], -MAX_LOGIT, -MAX_LOGIT][:3]
     closest = int(_best_units(passages, evidence).argmax())
-    values = (ordered[0], ordered[1] if len(passages) > 1 else -MAX_LOGIT, odds[closest])
+    values = (*best, odds[closest], np.log(np.exp(odds).sum()))
     return np.array(values, dtype=np.float32)
 
 

@@ -150,7 +150,9 @@ class Assistant:
         degraded = found.degraded
         with clock.stage("evidence"):
             try:
-                passages, evidence = self.evidence.find(request.question, vector, found.passages)
+                passages, evidence = self.evidence.find(
+                    request.question, vector, found.passages, keep_order=found.reordered
+                )
             except EmbeddingError:
                 logger.exception("the embedder failed; words alone decide")
                 vector, degraded = None, (*degraded, "embedder")

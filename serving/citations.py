@@ -2,7 +2,7 @@
 
 A marker is a passage's number in square brackets. Only markers that point at a passage of the
 prompt survive, and at most `limit` passages are cited; the others are cut from the text before
-anybody sees them.
+anybody sees them. The reader's numbers count the cited passages in the order of the text.
 """
 
 from __future__ import annotations
@@ -23,9 +23,13 @@ _SENTENCE_END = re.compile(r"[.!?”\"\n]\s*(?=\S)")
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """A surviving marker, by its place in the released text."""
+    """A surviving marker, by its place in the released text.
+
+    `number` is what the text shows, `passage` the place in the prompt; both count from 1.
+    """
 
     number: int
+    passage: int
     start: int
     end: int
 
@@ -74,13 +78,15 @@ class MarkerFilter:
             position = match.end()
             written += len(before)
             yield before
-            number = int(match.group(1))
-            cited = {marker.number for marker in self.markers}
-            if 1 <= number <= self._passages and (number in cited or len(cited) < self._limit):
-                start = written + match.group(0).index("[")
-                written += len(match.group(0))
-                self.markers.append(Marker(number, start, written))
-                yield match.group(0)
+            passage = int(match.group(1))
+            numbers = {marker.passage: marker.number for marker in self.markers}
+            number = numbers.get(passage, len(numbers) + 1)
+            if 1 <= passage <= self._passages and number <= self._limit:
+                space, _, _ = match.group(0).partition("[")
+                shown = f"{space}[{number}]"
+                start, written = written + len(space), written + len(shown)
+                self.markers.append(Marker(number, passage, start, written))
+                yield shown
         yield ready[position:]
 
 
@@ -95,7 +101,7 @@ def cite(
     """One citation a marker, each with the words of its passage that the sentence rests on."""
     citations = []
     for marker in markers:
-        hit = passages[marker.number - 1]
+        hit = passages[marker.passage - 1]
         unit = _quoted(_claim(text, marker), hit)
         citations.append(
             Citation(

@@ -51,18 +51,24 @@ class EvidenceFinder:
         self._remembering = threading.Lock()
 
     def find(
-        self, question: str, vector: Vectors | None, passages: Sequence[ScoredPassage]
+        self,
+        question: str,
+        vector: Vectors | None,
+        passages: Sequence[ScoredPassage],
+        *,
+        keep_order: bool = False,
     ) -> tuple[tuple[ScoredPassage, ...], tuple[Evidence, ...]]:
         """The passages in the order of their support, and their units, best first.
 
-        Without a vector (the embedder is down) only words count, and the order stays.
+        Without a vector (the embedder is down) only words count, and the order stays; so it does
+        with `keep_order`, for passages that stand in the order of a reranker.
 
         Raises:
             EmbeddingError: the embedder fails now.
         """
         passages = tuple(passages[:PASSAGES_READ])
         found = self._score(question, vector, passages)
-        if vector is not None and not any(hit.rerank_score is not None for hit in passages):
+        if vector is not None and not keep_order:
             order = _by_support(passages, found)
             passages = tuple(passages[index] for index in order)
             place = {old: new for new, old in enumerate(order)}

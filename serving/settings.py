@@ -30,6 +30,13 @@ class GeneratorKind(StrEnum):
     OPENAI = "openai"
 
 
+class StoreKind(StrEnum):
+    """Where passages are kept and found."""
+
+    EDGE = "edge"  # in this process, in the data folder
+    QDRANT = "qdrant"  # a server
+
+
 class KeySettings(BaseModel):
     """An API key and who its bearer is."""
 
@@ -54,7 +61,12 @@ class Settings(BaseSettings):
     models_dir: Path | None = None  # default: home/models
     embedder: str = BUNDLED  # or a sentence-transformers name or folder
     reranker: str | None = None  # "bundled", or a sentence-transformers CrossEncoder or folder
+    reranker_orders: bool = True  # else its scores only tell whether there is an answer
     rerank_budget_ms: float = Field(default=400.0, gt=0)  # then what is scored so far decides
+    store: StoreKind = StoreKind.EDGE
+    qdrant_url: str | None = None  # of a server of version 1.19 or newer; without a port, 6333
+    qdrant_api_key: SecretStr | None = None
+    qdrant_collection: str = Field(default="twofold", pattern=r"^[\w.-]+$")
     language: str = "english"  # of BM25's stemmer and stop words
     passage_tokens: int = Field(default=160, ge=32, le=2048)
     router_head: Path | None = None  # default: the bundled one
@@ -132,6 +144,13 @@ def _inconsistencies(settings: Settings) -> list[str]:
         for name in ("openai_base_url", "openai_model"):
             if not getattr(settings, name):
                 problems.append(f"generator = openai needs {name}")
+    if settings.store is StoreKind.QDRANT:
+        if not settings.qdrant_url:
+            problems.append("store = qdrant needs qdrant_url, such as http://localhost:6333")
+        elif not settings.qdrant_url.startswith(("http://", "https://")):
+            problems.append(
+                f"qdrant_url starts with http:// or https://, got {settings.qdrant_url!r}"
+            )
     if len({key.key.get_secret_value() for key in settings.keys}) < len(settings.keys):
         problems.append("keys: the same key stands twice")
     return problems

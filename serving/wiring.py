@@ -10,18 +10,21 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from retrieval.catalogue import Catalogue
 from retrieval.chunking import Chunker
-from retrieval.edge_store import EdgeStore, IndexManifest
+from retrieval.edge_store import EdgeStore
 from retrieval.embedding import Embedder
 from retrieval.errors import StoreError
 from retrieval.ingest import Ingestor, SourceFile
 from retrieval.onnx_embedder import OnnxEmbedder
 from retrieval.onnx_reranker import OnnxReranker
+from retrieval.points import IndexManifest
 from retrieval.reranking import CrossEncoderReranker, Reranker
 from retrieval.retriever import HybridRetriever
 from retrieval.sentence_transformer_embedder import SentenceTransformerEmbedder
+from retrieval.store import Store
 from router.head import HeadError, IntentHead
 from serving.answerability import Answerability, AnswerabilityError
 from serving.assistant import Assistant
@@ -31,10 +34,13 @@ from serving.extractive_generator import ExtractiveGenerator
 from serving.generation import Generator
 from serving.openai_generator import OpenAIGenerator
 from serving.prompts import PromptBuilder
-from serving.settings import BUNDLED, GeneratorKind, Settings
+from serving.settings import BUNDLED, GeneratorKind, Settings, StoreKind
 from serving.transformers_generator import TransformersGenerator
 from serving.writing import Writer
 from starter import bundle
+
+if TYPE_CHECKING:
+    from qdrant_client import QdrantClient
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +55,7 @@ class Twofold:
 
     settings: Settings
     catalogue: Catalogue
-    store: EdgeStore
+    store: Store
     embedder: Embedder
     reranker: Reranker | None
     ingestor: Ingestor
@@ -96,7 +102,7 @@ def build_reranker(settings: Settings) -> Reranker | None:
 
 
 def _assemble(
-    settings: Settings, catalogue: Catalogue, store: EdgeStore, embedder: Embedder
+    settings: Settings, catalogue: Catalogue, store: Store, embedder: Embedder
 ) -> Twofold:
     reranker = build_reranker(settings)
     retriever = HybridRetriever(
@@ -105,6 +111,7 @@ def _assemble(
         catalogue=catalogue,
         reranker=reranker,
         rerank_budget_ms=settings.rerank_budget_ms,
+        reranker_orders=settings.reranker_orders,
     )
     try:
         head = IntentHead.load(settings.router_head or bundle.ROUTER_HEAD, embedder=embedder.name)
@@ -133,7 +140,13 @@ def _assemble(
         passages_per_prompt=settings.passages_per_prompt,
     )
     chunker = Chunker(embedder.tokenizer, max_tokens=settings.passage_tokens)
-    ingestor = Ingestor(catalogue=catalogue, store=store, embedder=embedder, chunker=chunker)
+    ingestor = Ingestor(
+        catalogue=catalogue,
+        store=store,
+        embedder=embedder,
+        chunker=chunker,
+        shared_store=settings.store is StoreKind.QDRANT,
+    )
     return Twofold(settings, catalogue, store, embedder, reranker, ingestor, retriever, assistant)
 
 
@@ -154,11 +167,34 @@ def _generator(settings: Settings, quoting: ExtractiveGenerator) -> Generator:
     return quoting
 
 
-def _open_store(settings: Settings, embedder: Embedder) -> EdgeStore:
+def _open_store(settings: Settings, embedder: Embedder) -> Store:
     manifest = IndexManifest(
         embedder=embedder.name, dimension=embedder.dimension, language=settings.language
     )
+    if settings.store is StoreKind.QDRANT:
+        from retrieval.qdrant_store import QdrantStore
+
+        client = _connect(settings)
+        return QdrantStore(client, manifest, collection=settings.qdrant_collection)
     return EdgeStore(settings.home / "index", manifest)
+
+
+def _connect(settings: Settings) -> QdrantClient:
+    from retrieval.qdrant_server import connect
+
+    key = settings.qdrant_api_key
+    return connect(settings.qdrant_url or "", api_key=key.get_secret_value() if key else None)
+
+
+def _drop_index(settings: Settings) -> None:
+    if settings.store is StoreKind.QDRANT:
+        from retrieval.qdrant_store import drop
+
+        client = _connect(settings)
+        drop(client, settings.qdrant_collection)
+        client.close()
+    else:
+        shutil.rmtree(settings.home / "index", ignore_errors=True)
 
 
 def rebuild_index(settings: Settings) -> int:
@@ -168,11 +204,11 @@ def rebuild_index(settings: Settings) -> int:
         StoreError: some documents could not be indexed; the log says why.
     """
     with _hold(settings.home):
-        shutil.rmtree(settings.home / "index", ignore_errors=True)
+        _drop_index(settings)
     with open_twofold(settings) as twofold:  # which completes an index that lacks everything
         counts = twofold.catalogue.passage_counts()
         missing = sum(counts.values()) - twofold.store.count()
-        if missing:
+        if missing > 0:
             raise StoreError(f"{missing:,} passages could not be indexed; run the command again")
         return len(counts)
 

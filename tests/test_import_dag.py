@@ -167,12 +167,15 @@ def test_command_line_starts_without_heavy_modules() -> None:
     assert loaded & ROOMS == {"serving"}
 
 
+ENGINES = {"retrieval.edge_store", "retrieval.qdrant_store", "retrieval.qdrant_server"}
+
+
 def test_library_modules_are_imported_without_models_and_engines() -> None:
     libraries = [
         module
         for module in SOURCES
         if module.partition(".")[0] in {"retrieval", "router", "finetune", "starter"}
-        and module != "retrieval.edge_store"  # its subject is the engine
+        and module not in ENGINES
         and module not in COMMANDS
     ]
     heavy = {
@@ -184,5 +187,6 @@ def test_library_modules_are_imported_without_models_and_engines() -> None:
         "sklearn",
         "markitdown",
         "qdrant_edge",
+        "qdrant_client",
     }
     assert not loaded_by(*libraries) & heavy

@@ -11,8 +11,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata, util
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from serving.cli.main import command_parser
+
+if TYPE_CHECKING:
+    from serving.settings import Settings
 
 # Import name -> distribution. The second group belongs to the extra `models`.
 NEEDED = {
@@ -30,6 +34,7 @@ NEEDED = {
     "prometheus_client": "prometheus-client",
     "pydantic_settings": "pydantic-settings",
     "python_multipart": "python-multipart",
+    "qdrant_client": "qdrant-client",
     "qdrant_edge": "qdrant-edge-py",
     "rich": "rich",
     "safetensors": "safetensors",
@@ -64,7 +69,9 @@ class Finding:
 def run(arguments: Sequence[str]) -> int:
     """Report; exit with 1 when something that the profile needs is missing."""
     parser = command_parser("doctor")
-    parser.add_argument("--profile", default="starter", help="starter (default) or gpu-24gb")
+    parser.add_argument(
+        "--profile", default="starter", help="starter (default), gpu-24gb or cluster"
+    )
     parser.add_argument("--settings", action="store_true", help="list every setting and its value")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     options = parser.parse_args(arguments)
@@ -119,11 +126,35 @@ def _configuration(profile: str) -> list[Finding]:
     return [
         Finding("profile", ok=True, state=f"{profile}, generator {settings.generator}"),
         Finding("language model", ok=True, state=model),
+        _store(settings),
         Finding("reranker", ok=True, state=settings.reranker or "none: fused order stands"),
         _home(settings.home),
         _exported(settings.models_folder),
         _gpu(needed=settings.generator == "transformers"),
     ]
+
+
+def _store(settings: Settings) -> Finding:
+    """Asks a server for its version; the embedded engine is looked at when it is opened."""
+    if settings.store == "edge":
+        return Finding("store", ok=True, state="edge: embedded, in the data folder")
+    where = f"qdrant: {settings.qdrant_url}, collection {settings.qdrant_collection}"
+    try:
+        from retrieval.errors import StoreError
+        from retrieval.qdrant_server import connect
+        from retrieval.qdrant_store import describe
+    except ImportError:
+        return Finding("store", ok=False, state=where, remedy="install the packages above first")
+
+    key = settings.qdrant_api_key
+    client = connect(settings.qdrant_url or "", api_key=key.get_secret_value() if key else None)
+    try:
+        state = describe(client, settings.qdrant_collection)
+    except StoreError as error:
+        return Finding("store", ok=False, state=where, remedy=str(error))
+    finally:
+        client.close()
+    return Finding("store", ok=True, state=f"{where} ({state})")
 
 
 def _home(home: Path) -> Finding:

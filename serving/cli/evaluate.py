@@ -1,12 +1,14 @@
-"""`twofold evaluate starter` and `twofold evaluate questions FILE`."""
+"""`twofold evaluate`: answers on questions with known sources, and each stage of the search."""
 
 from __future__ import annotations
 
+import argparse
 import statistics
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from serving.cli import evaluate_retrieval
 from serving.cli.connection import CommandError, connect
 from serving.cli.main import command_parser
 from serving.cli.options import add_collections, add_profile, console, settings_of, write_json
@@ -18,25 +20,38 @@ if TYPE_CHECKING:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Print the table; exit with 1 when a promised bar is missed."""
+    """Measure one of the things that can be measured."""
     parser = command_parser("evaluate")
-    parser.add_argument("what", choices=("starter", "questions"), help="the bundled set, or a FILE")
-    parser.add_argument(
-        "file", nargs="?", type=Path, metavar="FILE", help="JSON lines of questions"
+    kinds = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
+    starter = kinds.add_parser("starter", help="answers, on the bundled questions")
+    questions = kinds.add_parser("questions", help="answers, on questions of your own")
+    questions.add_argument("file", type=Path, metavar="FILE", help="JSON lines of questions")
+    for answers in (starter, questions):
+        _add_arguments(answers)
+    retrieval = kinds.add_parser(
+        "retrieval",
+        help="BM25, dense, fused and reranked search side by side, on sets in BEIR layout",
     )
+    evaluate_retrieval.add_arguments(retrieval)
+    options = parser.parse_args(arguments)
+    if options.what == "retrieval":
+        return evaluate_retrieval.run(options)
+    return _answers(options, None if options.what == "starter" else options.file)
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--split", choices=("dev", "test"), default="test", help="half of the set (default test)"
     )
     add_collections(parser)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write figures and every reply")
     add_profile(parser)
-    options = parser.parse_args(arguments)
-    if (options.what == "questions") != (options.file is not None):
-        parser.error("`questions` takes a FILE, `starter` takes none")
-    questions = _questions(options.file, options.split)
-    collections = options.collections or (
-        ["policies", "notices"] if options.what == "starter" else []
-    )
+
+
+def _answers(options: argparse.Namespace, file: Path | None) -> int:
+    """Print the table; exit with 1 when a promised bar is missed."""
+    questions = _questions(file, options.split)
+    collections = options.collections or ([] if file else ["policies", "notices"])
     with connect(settings_of(options)) as client:
         from eval.asking import ask_all, check_sources
 

@@ -15,7 +15,7 @@ COMMANDS = {
     "search": "find passages, without an answer",
     "ingest": "add files and folders, or replace what changed",
     "documents": "list, show, delete documents; rebuild the index",
-    "evaluate": "measure answers on questions with known sources",
+    "evaluate": "measure answers, or each stage of the search, on known questions",
     "doctor": "say what is installed, what is missing and how to get it",
 }
 ROOMS = ("retrieval", "router", "serving", "eval")

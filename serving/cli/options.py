@@ -18,7 +18,9 @@ PIPED_WIDTH = 400  # lines are not wrapped for `grep` and files
 
 def add_profile(parser: argparse.ArgumentParser) -> None:
     """`--profile NAME`."""
-    parser.add_argument("--profile", default=DEFAULT_PROFILE, help="starter (default) or gpu-24gb")
+    parser.add_argument(
+        "--profile", default=DEFAULT_PROFILE, help="starter (default), gpu-24gb or cluster"
+    )
 
 
 def add_collections(parser: argparse.ArgumentParser) -> None:

@@ -15,7 +15,7 @@ from retrieval import indexing, ingest
 from retrieval.catalogue import Catalogue, State
 from retrieval.chunking import Chunker
 from retrieval.documents import Document, Passage, Scope
-from retrieval.edge_store import EdgeStore, IndexManifest
+from retrieval.edge_store import EdgeStore
 from retrieval.embedding import HashEmbedder, Vectors
 from retrieval.errors import (
     DocumentNotFoundError,
@@ -25,6 +25,7 @@ from retrieval.errors import (
     StoreError,
 )
 from retrieval.ingest import Ingested, Ingestor, Outcome, SourceFile
+from retrieval.points import IndexManifest
 from retrieval.retriever import HybridRetriever
 
 SOURCE = "policies/bags.md"
@@ -403,6 +404,23 @@ def test_recover_removes_passages_that_no_document_has(library: Library) -> None
     library.catalogue.forget([(stray.id, stray.generation)])
     library.ingestor.recover()
     assert library.store.counts() == library.catalogue.passage_counts()
+    assert library.answers("bag") == ["Dogs are welcome."]
+
+
+def test_recover_of_a_shared_store_removes_nothing_but_completes(library: Library) -> None:
+    stray, _ = library.put("A bag costs 20 euros.")
+    lost, _ = library.put("Dogs are welcome.", "dogs.md")
+    library.catalogue.forget([(stray.id, stray.generation)])
+    library.store.delete(lost.id)
+    sharing = Ingestor(
+        catalogue=library.catalogue,
+        store=library.store,
+        embedder=library.embedder,
+        chunker=library.chunker,
+        shared_store=True,
+    )
+    sharing.recover()
+    assert library.store.counts() == {stray.id: 1, lost.id: 1}
     assert library.answers("bag") == ["Dogs are welcome."]
 
 

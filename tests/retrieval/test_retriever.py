@@ -134,6 +134,7 @@ def retriever(
     reranker: Reranker | None = None,
     live: Mapping[str, int] | None = None,
     budget_ms: float = math.inf,
+    reranker_orders: bool = True,
 ) -> HybridRetriever:
     return HybridRetriever(
         embedder=embedder or HashEmbedder(),
@@ -141,6 +142,7 @@ def retriever(
         catalogue=Live({"d": 1} if live is None else live),
         reranker=reranker,
         rerank_budget_ms=budget_ms,
+        reranker_orders=reranker_orders,
     )
 
 
@@ -204,6 +206,15 @@ def test_search_with_the_reranker_orders_by_its_scores_and_keeps_the_fused_ones(
         (2.0, 2.0, 0.4),
     ]
     assert "rerank" in found.timings_ms
+    assert found.reordered
+
+
+def test_search_with_a_reranker_that_does_not_order_only_notes_its_scores() -> None:
+    store = ListStore(hit("a", score=0.9), hit("bbb", score=0.5), hit("cc", score=0.4))
+    found = retriever(store, reranker=ByLength(), reranker_orders=False).search("q", 2, Scope())
+    assert texts(found) == ["a", "bbb"]
+    assert [(p.score, p.rerank_score) for p in found.passages] == [(0.9, 1.0), (0.5, 3.0)]
+    assert not found.reordered
 
 
 def test_search_reranked_ties_break_by_id() -> None:

@@ -15,9 +15,10 @@ from retrieval import indexing, ingest
 from retrieval.catalogue import Catalogue
 from retrieval.chunking import Chunker
 from retrieval.documents import Scope
-from retrieval.edge_store import EdgeStore, IndexManifest
+from retrieval.edge_store import EdgeStore
 from retrieval.embedding import HashEmbedder, Vectors
 from retrieval.ingest import Ingestor, SourceFile
+from retrieval.points import IndexManifest
 from retrieval.retriever import HybridRetriever
 
 DOCUMENTS = 8

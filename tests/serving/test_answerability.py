@@ -138,7 +138,9 @@ def test_relevance_counts_as_log_odds_and_unread_passages_as_irrelevant() -> Non
         {
             "best_relevance": 2.0,
             "second_relevance": 0.0,
+            "third_relevance": -MAX_LOGIT,
             "relevance_of_best_unit": -MAX_LOGIT,
+            "joint_relevance": math.log(1 + math.exp(2) + math.exp(-MAX_LOGIT)),
         },
         abs=1e-5,
     )
@@ -147,7 +149,7 @@ def test_relevance_counts_as_log_odds_and_unread_passages_as_irrelevant() -> Non
 @pytest.mark.parametrize(("certain", "expected"), [(0.0, -MAX_LOGIT), (1.0, MAX_LOGIT)])
 def test_certain_relevance_stays_finite(certain: float, expected: float) -> None:
     assert rerank_signals(reranked(certain), ()).tolist() == pytest.approx(
-        [expected, -MAX_LOGIT, expected]
+        [expected, -MAX_LOGIT, -MAX_LOGIT, expected, expected]
     )
 
 

@@ -41,8 +41,8 @@ def filtered(pieces: Iterable[str], *, passages: int = 3, limit: int = 3) -> Mar
 def test_marker_is_kept_with_its_place() -> None:
     found = filtered(["It weighs 8 kg [2]."])
 
-    assert found.text == "It weighs 8 kg [2]."
-    assert found.markers == [Marker(2, 15, 18)]
+    assert found.text == "It weighs 8 kg [1]."
+    assert found.markers == [Marker(1, passage=2, start=15, end=18)]
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_marker_split_over_pieces_is_found(pieces: list[str]) -> None:
     found = filtered(pieces)
 
     assert found.text == "8 kg [1]."
-    assert found.markers == [Marker(1, 5, 8)]
+    assert found.markers == [Marker(1, passage=1, start=5, end=8)]
 
 
 @pytest.mark.parametrize(
@@ -83,6 +83,14 @@ def test_more_passages_than_the_limit_are_not_cited() -> None:
 
     assert found.text == "A [1]. B [2]. C. D [1]."
     assert [marker.number for marker in found.markers] == [1, 2, 1]
+
+
+def test_cited_passages_are_numbered_in_the_order_of_the_text() -> None:
+    found = filtered(["A [12].", " B [3]. C [12] and [5]."], passages=12)
+
+    assert found.text == "A [1]. B [2]. C [1] and [3]."
+    assert [marker.passage for marker in found.markers] == [12, 3, 12, 5]
+    assert [found.text[m.start : m.end] for m in found.markers] == ["[1]", "[2]", "[1]", "[3]"]
 
 
 def test_adjacent_markers_are_both_kept() -> None:

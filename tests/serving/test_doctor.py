@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from collections.abc import Iterator
 from importlib import util
 from importlib.machinery import ModuleSpec
@@ -116,7 +117,7 @@ def test_unknown_profile_is_reported_with_those_that_exist(
     status, found = report(capsys, "--profile", "huge")
 
     assert status == 1
-    assert "gpu-24gb, starter" in found["settings"]["remedy"]
+    assert "cluster, gpu-24gb, starter" in found["settings"]["remedy"]
 
 
 def test_home_that_cannot_be_written_is_reported(
@@ -127,6 +128,37 @@ def test_home_that_cannot_be_written_is_reported(
 
     assert status == 1
     assert "TWOFOLD_HOME" in found["data folder"]["remedy"]
+
+
+def test_embedded_store_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    _, found = report(capsys)
+
+    assert found["store"]["state"] == "edge: embedded, in the data folder"
+
+
+def test_store_that_is_down_is_reported_with_its_url_and_remedy(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    monkeypatch.setenv("TWOFOLD_STORE", "qdrant")
+    monkeypatch.setenv("TWOFOLD_QDRANT_URL", url)
+    status, found = report(capsys)
+
+    assert status == 1
+    assert found["store"]["state"] == f"qdrant: {url}, collection twofold"
+    assert url in found["store"]["remedy"]
+    assert "start it" in found["store"]["remedy"]
+
+
+def test_cluster_without_its_urls_is_told_which_are_missing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    status, found = report(capsys, "--profile", "cluster")
+
+    assert status == 1
+    assert "qdrant_url" in found["settings"]["remedy"]
+    assert "openai_base_url" in found["settings"]["remedy"]
 
 
 def test_export_is_reported_as_made_or_still_to_make(
@@ -145,6 +177,7 @@ def test_settings_are_listed_as_variables_without_their_secrets(
 ) -> None:
     monkeypatch.setenv("TWOFOLD_KEYS", '[{"key": "hunter2-0123456789"}]')
     monkeypatch.setenv("TWOFOLD_OPENAI_API_KEY", "hunter2")
+    monkeypatch.setenv("TWOFOLD_QDRANT_API_KEY", "hunter2")
     main(["doctor", "--settings"])
     printed = capsys.readouterr().out
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -110,8 +109,8 @@ def test_embedder_that_fails_is_an_error_and_words_can_decide_alone() -> None:
 
 
 def test_reranked_order_stands() -> None:
-    reranked = [replace(item, rerank_score=1.0) for item in passages()]
-    ordered, evidence = EvidenceFinder(CountingEmbedder()).find(QUESTION, vector(), reranked)
+    finder = EvidenceFinder(CountingEmbedder())
+    ordered, evidence = finder.find(QUESTION, vector(), passages(), keep_order=True)
 
     assert [item.passage.title for item in ordered] == ["Pets", "Bags"]
     assert evidence[0].index == 1

@@ -9,7 +9,15 @@ import pytest
 from pydantic import ValidationError
 
 from serving.errors import SettingsError
-from serving.settings import PROFILES, GeneratorKind, Settings, load_settings
+from serving.settings import PROFILES, GeneratorKind, Settings, StoreKind, load_settings
+
+USERS_OWN = {  # what a profile leaves to its user
+    "cluster": {
+        "qdrant_url": "http://qdrant:6333",
+        "openai_base_url": "http://vllm:8000/v1",
+        "openai_model": "base",
+    }
+}
 
 
 @pytest.fixture(autouse=True)
@@ -20,8 +28,48 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("profile", sorted(path.stem for path in PROFILES.glob("*.toml")))
-def test_every_shipped_profile_loads(profile: str) -> None:
+def test_every_shipped_profile_loads(profile: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in USERS_OWN.get(profile, {}).items():
+        monkeypatch.setenv(f"TWOFOLD_{name.upper()}", value)
+
     assert isinstance(load_settings(profile), Settings)
+
+
+def test_cluster_profile_asks_for_what_only_its_user_knows() -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings("cluster")
+    assert str(caught.value).splitlines() == [
+        "generator = openai needs openai_base_url",
+        "generator = openai needs openai_model",
+        "store = qdrant needs qdrant_url, such as http://localhost:6333",
+    ]
+
+
+def test_cluster_profile_keeps_passages_on_a_server_and_asks_another_to_write() -> None:
+    settings = load_settings("cluster", **USERS_OWN["cluster"])
+
+    assert settings.store is StoreKind.QDRANT
+    assert settings.generator is GeneratorKind.OPENAI
+    assert not settings.starter_documents
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("QDRANT_URL", "localhost:6333", "http:// or https://, got 'localhost:6333'"),
+        ("QDRANT_COLLECTION", "a/b", "qdrant_collection.*'a/b'"),
+        ("STORE", "lance", "store.*'lance'"),
+    ],
+)
+def test_unusable_store_is_named(
+    name: str, value: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TWOFOLD_STORE", "qdrant")
+    monkeypatch.setenv("TWOFOLD_QDRANT_URL", "http://qdrant:6333")
+    monkeypatch.setenv(f"TWOFOLD_{name}", value)
+
+    with pytest.raises(SettingsError, match=message):
+        load_settings()
 
 
 def test_starter_profile_is_offline_and_local() -> None:
@@ -35,7 +83,7 @@ def test_starter_profile_is_offline_and_local() -> None:
 
 
 def test_unknown_profile_is_told_with_those_that_exist() -> None:
-    with pytest.raises(SettingsError, match=r"'huge'; there are: gpu-24gb, starter"):
+    with pytest.raises(SettingsError, match=r"'huge'; there are: cluster, gpu-24gb, starter"):
         load_settings("huge")
 
 
@@ -155,6 +203,7 @@ def test_variable_that_is_not_json_is_a_settings_error(
 def test_secrets_do_not_show_in_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TWOFOLD_KEYS", '[{"key": "hunter2-0123456789"}]')
     monkeypatch.setenv("TWOFOLD_OPENAI_API_KEY", "hunter2")
+    monkeypatch.setenv("TWOFOLD_QDRANT_API_KEY", "hunter2")
 
     assert "hunter2" not in repr(load_settings())
 

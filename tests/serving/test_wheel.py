@@ -103,6 +103,7 @@ def test_wheel_holds_what_running_needs(names: set[str]) -> None:
         "serving/web/style.css",
         "serving/profiles/starter.toml",
         "serving/profiles/gpu-24gb.toml",
+        "serving/profiles/cluster.toml",
         "router/intents.toml",
         "starter/questions.jsonl",
         "starter/documents/policies/cabin-baggage.md",
