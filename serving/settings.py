@@ -62,7 +62,7 @@ class Settings(BaseSettings):
     embedder: str = BUNDLED  # or a sentence-transformers name or folder
     reranker: str | None = None  # "bundled", or a sentence-transformers CrossEncoder or folder
     reranker_orders: bool = True  # else its scores only tell whether there is an answer
-    rerank_budget_ms: float = Field(default=400.0, gt=0)  # then what is scored so far decides
+    rerank_budget_ms: float = Field(default=1000.0, gt=0)  # then what is scored so far decides
     store: StoreKind = StoreKind.EDGE
     qdrant_url: str | None = None  # of a server of version 1.19 or newer; without a port, 6333
     qdrant_api_key: SecretStr | None = None

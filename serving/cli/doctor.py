@@ -127,9 +127,13 @@ def _configuration(profile: str) -> list[Finding]:
         Finding("profile", ok=True, state=f"{profile}, generator {settings.generator}"),
         Finding("language model", ok=True, state=model),
         _store(settings),
-        Finding("reranker", ok=True, state=settings.reranker or "none: fused order stands"),
+        Finding("reranker", ok=True, state=settings.reranker or "none"),
         _home(settings.home),
-        _exported(settings.models_folder),
+        *(
+            _exported(settings.models_folder, kind)
+            for kind in ("embedder", "reranker")
+            if getattr(settings, kind) == "bundled"
+        ),
         _gpu(needed=settings.generator == "transformers"),
     ]
 
@@ -165,10 +169,10 @@ def _home(home: Path) -> Finding:
     return Finding("data folder", ok, state, "set TWOFOLD_HOME to a writable folder with space")
 
 
-def _exported(folder: Path) -> Finding:
-    exported = folder.is_dir() and any(folder.glob("embedder-*"))
+def _exported(folder: Path, kind: str) -> Finding:
+    exported = folder.is_dir() and any(folder.glob(f"{kind}-*"))
     state = "exported" if exported else "not exported yet: happens on first use, about 30 s"
-    return Finding("embedder", ok=True, state=state)
+    return Finding(f"{kind}'s weights", ok=True, state=state)
 
 
 def _gpu(*, needed: bool) -> Finding:

@@ -168,8 +168,8 @@ def test_export_is_reported_as_made_or_still_to_make(
     (tmp_path / "models" / "embedder-123-v1").mkdir(parents=True)
     _, after = report(capsys)
 
-    assert "not exported yet" in before["embedder"]["state"]
-    assert after["embedder"]["state"] == "exported"
+    assert "not exported yet" in before["embedder's weights"]["state"]
+    assert after["embedder's weights"]["state"] == "exported"
 
 
 def test_settings_are_listed_as_variables_without_their_secrets(
