@@ -3,17 +3,20 @@
 One row is one generation of a document. A replacement is written beside the live row as
 `pending`, its passages are indexed, and then one transaction makes it live and marks the old one
 `deleting`; at no moment does a document have two live generations, or none that was live before.
+Many documents go through each of these steps together, in one transaction.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 
 from sqlalchemy import (
     Column,
+    ColumnElement,
     DateTime,
     Engine,
     Integer,
@@ -22,15 +25,19 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    and_,
+    bindparam,
     create_engine,
     event,
     func,
     insert,
+    inspect,
+    or_,
     select,
+    text,
     update,
 )
 from sqlalchemy import delete as sql_delete
-from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from retrieval.documents import Document, Scope
@@ -45,6 +52,8 @@ class State(StrEnum):
     DELETING = "deleting"
 
 
+Version = tuple[str, int]  # a document's id and one of its generations
+
 _metadata = MetaData()
 _documents = Table(
     "documents",
@@ -55,22 +64,31 @@ _documents = Table(
     Column("tenant", String(200), nullable=False, index=True),
     Column("collection", String(200), nullable=False),
     Column("source", Text, nullable=False),
+    Column("origin", Text, nullable=False, server_default=""),
     Column("groups", Text, nullable=False),  # a JSON list
     Column("title", Text, nullable=False),
-    Column("text", Text, nullable=False),
-    Column("sha256", String(64), nullable=False),
+    Column("sha256", String(64), nullable=False, index=True),
     Column("passages", Integer, nullable=False, default=0),
     Column("updated_at", DateTime(timezone=True), nullable=False),
+    Column("text", Text, nullable=False),  # last: SQLite reads past it to what stands behind it
 )
+_is_live = _documents.c.state == State.LIVE
 
 
 class Catalogue:
-    """Documents in SQLite or PostgreSQL, by SQLAlchemy URL."""
+    """Documents in SQLite or PostgreSQL, by SQLAlchemy URL.
+
+    `revision` changes before something starts or stops answering through this object: a search
+    that saw it unchanged from its beginning to its end saw every document whole.
+    """
 
     def __init__(self, url: str) -> None:
+        self.revision = 0
+        self._revisions = itertools.count(1)
         self._engine = _engine(url)
         try:
             _metadata.create_all(self._engine)
+            _complete(self._engine)
         except SQLAlchemyError as error:
             raise StoreError(f"the catalogue {url} cannot be opened: {error}") from error
 
@@ -80,113 +98,148 @@ class Catalogue:
 
     def get(self, document_id: str, scope: Scope) -> Document:
         """The live generation. Raises DocumentNotFoundError, also when the scope may not see it."""
-        document = self.find(document_id)
+        document = self.find([document_id]).get(document_id)
         if document and document.tenant == scope.tenant and _visible(document, scope):
             return document
         raise DocumentNotFoundError(f"no document {document_id!r}; `GET /v1/documents` lists them")
 
-    def find(self, document_id: str) -> Document | None:
-        """The live generation, whoever may see it."""
-        return next(
-            iter(self._select(_documents.c.id == document_id, _documents.c.state == State.LIVE)),
-            None,
-        )
+    def find(self, document_ids: Iterable[str]) -> dict[str, Document]:
+        """The live generation, whoever may see it, of each of the ids that has one."""
+        found = self._select(_documents.c.id.in_(list(document_ids)), _is_live)
+        return {document.id: document for document in found}
 
     def live(self, scope: Scope) -> list[Document]:
         """Every document that the scope may see, by collection and source."""
-        documents = self._select(
-            _documents.c.tenant == scope.tenant, _documents.c.state == State.LIVE
-        )
+        documents = self._select(_documents.c.tenant == scope.tenant, _is_live)
         return [document for document in documents if _visible(document, scope)]
 
-    def passage_counts(self) -> dict[str, int]:
-        """Number of passages of each live document, by id."""
-        query = select(_documents.c.id, _documents.c.passages).where(
-            _documents.c.state == State.LIVE
-        )
+    def passage_counts(self, document_ids: Iterable[str] | None = None) -> dict[str, int]:
+        """Number of passages of each live document, or of each of the ids that is one."""
+        query = select(_documents.c.id, _documents.c.passages).where(_is_live)
+        if document_ids is not None:
+            query = query.where(_documents.c.id.in_(list(document_ids)))
         with self._engine.connect() as connection:
             return {row.id: row.passages for row in connection.execute(query)}
 
     def count(self) -> int:
         """Number of live documents of all tenants."""
-        query = select(func.count()).where(_documents.c.state == State.LIVE)
+        query = select(func.count()).where(_is_live)
         with self._engine.connect() as connection:
             return connection.execute(query).scalar_one()
 
     def live_generations(self, document_ids: Iterable[str]) -> dict[str, int]:
         """The generation that answers, for each of the ids that has one."""
         query = select(_documents.c.id, _documents.c.generation).where(
-            _documents.c.id.in_(list(document_ids)), _documents.c.state == State.LIVE
+            _documents.c.id.in_(list(document_ids)), _is_live
         )
         with self._engine.connect() as connection:
             return {row.id: row.generation for row in connection.execute(query)}
 
-    def next_generation(self, document_id: str) -> int:
-        """One more than any generation on record."""
-        query = select(func.max(_documents.c.generation)).where(_documents.c.id == document_id)
+    def last_generations(self, document_ids: Iterable[str]) -> dict[str, int]:
+        """The highest generation on record, in whatever state, of each of the ids that has one."""
+        query = (
+            select(_documents.c.id, func.max(_documents.c.generation).label("last"))
+            .where(_documents.c.id.in_(list(document_ids)))
+            .group_by(_documents.c.id)
+        )
         with self._engine.connect() as connection:
-            return (connection.execute(query).scalar_one_or_none() or 0) + 1
+            return {row.id: row.last for row in connection.execute(query)}
 
-    def add_pending(self, document: Document) -> None:
-        """Record a generation before any of its passages is written."""
-        row = {
-            "id": document.id,
-            "generation": document.generation,
-            "state": State.PENDING,
-            "tenant": document.tenant,
-            "collection": document.collection,
-            "source": document.source,
-            "groups": json.dumps(document.groups),
-            "title": document.title,
-            "text": document.text,
-            "sha256": document.sha256,
-            "passages": 0,
-            "updated_at": document.updated_at,
-        }
-        with self._engine.begin() as connection:
-            connection.execute(insert(_documents).values(row))
+    def akin(self, documents: Iterable[Document]) -> dict[Version, int]:
+        """Live generations that may hold passages of these, with their number of passages.
 
-    def make_live(self, document: Document, *, passages: int) -> list[int]:
-        """Switch to a generation in one transaction; returns the generations it retires."""
-        same = _documents.c.id == document.id
+        They are of the same document, or of the same tenant and the same content.
+        """
+        documents = list(documents)
+        query = select(_documents.c.id, _documents.c.generation, _documents.c.passages).where(
+            _is_live,
+            _documents.c.tenant.in_({document.tenant for document in documents}),
+            or_(
+                _documents.c.id.in_([document.id for document in documents]),
+                _documents.c.sha256.in_([document.sha256 for document in documents]),
+            ),
+        )
+        with self._engine.connect() as connection:
+            return {(row.id, row.generation): row.passages for row in connection.execute(query)}
+
+    def add_pending(self, documents: Iterable[Document]) -> None:
+        """Record generations before any of their passages is written."""
         with self._engine.begin() as connection:
-            retired = _retire(connection, document.id, keep=document.generation)
+            connection.execute(insert(_documents), [_row(document) for document in documents])
+
+    def make_live(self, passages: Mapping[Version, int]) -> None:
+        """Switch to generations, and retire every other one of their documents.
+
+        A generation that was retired in the meantime stays so: its document was deleted.
+        """
+        self._change()
+        with self._engine.begin() as connection:
+            for (document_id, generation), count in passages.items():
+                same = _documents.c.id == document_id
+                this = _documents.c.generation == generation
+                connection.execute(update(_documents).where(same, ~this).values(_RETIRED))
+                connection.execute(
+                    update(_documents)
+                    .where(same, this, _documents.c.state != State.DELETING)
+                    .values(state=State.LIVE, passages=count)
+                )
+
+    def keep(self, document: Document) -> None:
+        """Note from which bytes and which place the same text comes now."""
+        with self._engine.begin() as connection:
             connection.execute(
                 update(_documents)
-                .where(same, _documents.c.generation == document.generation)
-                .values(state=State.LIVE, passages=passages)
+                .where(_documents.c.id == document.id, _is_live)
+                .values(sha256=document.sha256, origin=document.origin)
             )
-        return retired
 
-    def retire(self, document_id: str) -> list[int]:
-        """Stop a document from answering, now and after a crash.
-
-        Returns the generations whose passages must go.
-        """
+    def retire(self, document_id: str) -> None:
+        """Stop a document from answering, now and after a crash; pending generations too."""
+        self._change()
         with self._engine.begin() as connection:
-            return _retire(connection, document_id)
+            of_it = _documents.c.id == document_id
+            connection.execute(update(_documents).where(of_it).values(_RETIRED))
 
-    def forget(self, document_id: str, generation: int) -> None:
-        """Drop the row of a generation whose passages are gone."""
+    def abandon(self, versions: Iterable[Version]) -> None:
+        """Give up generations that never answered."""
         with self._engine.begin() as connection:
-            connection.execute(
-                sql_delete(_documents).where(
-                    _documents.c.id == document_id, _documents.c.generation == generation
-                )
-            )
+            connection.execute(update(_documents).where(_IS_IT).values(_RETIRED), _each(versions))
+
+    def retired(self) -> list[Version]:
+        """The generations whose passages must go."""
+        query = select(_documents.c.id, _documents.c.generation).where(
+            _documents.c.state == State.DELETING
+        )
+        with self._engine.connect() as connection:
+            return [(row.id, row.generation) for row in connection.execute(query)]
+
+    def forget(self, versions: Iterable[Version]) -> None:
+        """Drop the rows of generations whose passages are gone."""
+        with self._engine.begin() as connection:
+            connection.execute(sql_delete(_documents).where(_IS_IT), _each(versions))
 
     def in_state(self, state: State) -> list[Document]:
-        """Every generation in a state, of all tenants."""
+        """Every generation in a state, of all tenants; those of a document in their order."""
         return self._select(_documents.c.state == state)
 
-    def _select(self, *conditions: object) -> list[Document]:
+    def _change(self) -> None:
+        # Before the transaction: who reads the new number already finds all passages, old and new.
+        self.revision = next(self._revisions)
+
+    def _select(self, *conditions: ColumnElement[bool]) -> list[Document]:
         query = (
             select(_documents)
-            .where(*conditions)  # type: ignore[arg-type]
+            .where(*conditions)
             .order_by(_documents.c.collection, _documents.c.source, _documents.c.generation)
         )
         with self._engine.connect() as connection:
             return [_document(row) for row in connection.execute(query)]
+
+
+_RETIRED = {"state": State.DELETING}
+_IS_IT = and_(
+    _documents.c.id == bindparam("its_id"), _documents.c.generation == bindparam("its_generation")
+)
 
 
 def _engine(url: str) -> Engine:
@@ -203,17 +256,43 @@ def _engine(url: str) -> Engine:
     return engine
 
 
-def _retire(connection: Connection, document_id: str, *, keep: int | None = None) -> list[int]:
-    """Mark every generation but `keep` for deletion, those that a crash left pending included."""
-    others = (_documents.c.id == document_id, _documents.c.generation != (keep or 0))
-    retired = list(connection.execute(select(_documents.c.generation).where(*others)).scalars())
-    connection.execute(update(_documents).where(*others).values(state=State.DELETING))
-    return retired
+def _complete(engine: Engine) -> None:
+    """Add what a catalogue of an earlier version, or one whose making was cut short, lacks."""
+    if "origin" not in {column["name"] for column in inspect(engine).get_columns("documents")}:
+        with engine.begin() as connection:
+            connection.execute(
+                text("ALTER TABLE documents ADD COLUMN origin TEXT NOT NULL DEFAULT ''")
+            )
+    for index in _documents.indexes:
+        index.create(engine, checkfirst=True)
+
+
+def _each(versions: Iterable[Version]) -> list[dict[str, object]]:
+    """Parameters of `_IS_IT`, a statement each: one list of all has a limit in SQLite."""
+    return [{"its_id": name, "its_generation": number} for name, number in versions]
 
 
 def _visible(document: Document, scope: Scope) -> bool:
     in_collection = not scope.collections or document.collection in scope.collections
     return in_collection and scope.shares_group(document.groups)
+
+
+def _row(document: Document) -> dict[str, object]:
+    return {
+        "id": document.id,
+        "generation": document.generation,
+        "state": State.PENDING,
+        "tenant": document.tenant,
+        "collection": document.collection,
+        "source": document.source,
+        "origin": document.origin,
+        "groups": json.dumps(document.groups),
+        "title": document.title,
+        "sha256": document.sha256,
+        "passages": 0,
+        "updated_at": document.updated_at,
+        "text": document.text,
+    }
 
 
 def _document(row: Row[tuple[object, ...]]) -> Document:
@@ -230,4 +309,5 @@ def _document(row: Row[tuple[object, ...]]) -> Document:
         sha256=row.sha256,
         generation=row.generation,
         updated_at=updated_at if updated_at.tzinfo else updated_at.replace(tzinfo=UTC),
+        origin=row.origin,
     )

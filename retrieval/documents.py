@@ -19,6 +19,7 @@ class Document:
     """One source text, as Markdown.
 
     `generation` counts the contents the document has had; its passages carry the same number.
+    `sha256` is that of the file's bytes, `origin` the path it was read from: empty for an upload.
     """
 
     id: str
@@ -31,6 +32,7 @@ class Document:
     sha256: str
     generation: int
     updated_at: datetime
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,6 @@ def passage_id(*, document: str, generation: int, ordinal: int) -> str:
     return str(uuid.uuid5(_NAMESPACE, f"{document}\x1f{generation}\x1f{ordinal}"))
 
 
-def content_sha256(text: str) -> str:
-    """Hex SHA-256 of the UTF-8 text."""
-    return hashlib.sha256(text.encode()).hexdigest()
+def content_sha256(content: bytes) -> str:
+    """Hex SHA-256 of a file's bytes, as `sha256sum` prints it."""
+    return hashlib.sha256(content).hexdigest()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import qdrant_edge as edge
 
 from retrieval.documents import Document, Passage, Scope, ScoredPassage
@@ -19,12 +21,14 @@ from retrieval.points import (
     LEG_LIMIT,
     IndexManifest,
     bm25_of,
+    passage_of,
     payload_of,
     scored_passages,
 )
 
 MANIFEST = "manifest.json"
 _UPSERT_BATCH = 500
+_EVERY_DOCUMENT = 1 << 31
 
 
 class EdgeStore:
@@ -74,7 +78,7 @@ class EdgeStore:
         return scored_passages(fused, bm25=by_bm25, dense=by_vector[0] if by_vector else ())
 
     def upsert(self, document: Document, passages: Sequence[Passage], vectors: Vectors) -> None:
-        """Write in batches and flush, so the passages survive whatever comes next."""
+        """Write in batches; each is in the engine's log before the next begins."""
         if len(passages) != len(vectors):
             raise ValueError(f"{len(passages)} passages but {len(vectors)} vectors")
         points = [
@@ -90,7 +94,6 @@ class EdgeStore:
         ]
         for start in range(0, len(points), _UPSERT_BATCH):
             self._update(edge.UpdateOperation.upsert_points(points[start : start + _UPSERT_BATCH]))
-        self._flush()
 
     def delete(self, document_id: str, *, generation: int | None = None) -> None:
         """Remove by filter; deleting what is not there is no error."""
@@ -98,7 +101,27 @@ class EdgeStore:
         if generation is not None:
             conditions.append(_match("generation", generation))
         self._update(edge.UpdateOperation.delete_points_by_filter(_must(*conditions)))
-        self._flush()
+
+    def flush(self) -> None:
+        """Takes 60 to 250 ms, whatever was written: as long as embedding five passages."""
+        try:
+            self._shard.flush()
+        except Exception as error:
+            raise StoreError(f"the index cannot be flushed to disk: {error}") from error
+
+    def vectors(self, passage_ids: Sequence[str]) -> dict[str, Vectors]:
+        """(d,) each, bit for bit as it was written."""
+        try:
+            found = self._shard.retrieve(list(passage_ids), with_payload=True, with_vector=[DENSE])
+        except Exception as error:
+            raise StoreError(f"the index cannot be read: {error}") from error
+        return {
+            passage_of(point).searchable: np.array(
+                point.vector[DENSE],  # type: ignore[index, call-overload]  # named vectors
+                dtype=np.float32,
+            )
+            for point in found
+        }
 
     def count(self) -> int:
         """Number of stored passages, those of generations not yet live included."""
@@ -106,6 +129,15 @@ class EdgeStore:
             return int(self._shard.count(edge.CountRequest(exact=True)))
         except Exception as error:  # the engine raises bare Exceptions
             raise StoreError(f"the index cannot be read: {error}") from error
+
+    def counts(self) -> dict[str, int]:
+        """Takes 0.7 s for 20,000 documents of five passages."""
+        every = edge.FacetRequest("document_id", limit=_EVERY_DOCUMENT, exact=True)
+        try:
+            hits = self._shard.facet(every).hits  # deleted documents among them, with 0
+        except Exception as error:
+            raise StoreError(f"the index cannot be read: {error}") from error
+        return {str(hit.value): hit.count for hit in hits if hit.count}
 
     def optimize(self) -> None:
         """Build the HNSW graph; holds the interpreter for the whole time, so never while serving.
@@ -124,12 +156,6 @@ class EdgeStore:
         except Exception as error:
             raise StoreError(f"the index cannot be written: {error}") from error
 
-    def _flush(self) -> None:
-        try:
-            self._shard.flush()
-        except Exception as error:
-            raise StoreError(f"the index cannot be flushed to disk: {error}") from error
-
 
 def _open(folder: Path, manifest: IndexManifest) -> edge.EdgeShard:
     shard_folder = folder / "shard"
@@ -138,7 +164,8 @@ def _open(folder: Path, manifest: IndexManifest) -> edge.EdgeShard:
         if stored.is_file():
             manifest.check(json.loads(stored.read_text()), where=str(folder))
             return edge.EdgeShard.load(str(shard_folder))
-        shard_folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(shard_folder, ignore_errors=True)  # of a making that was cut short
+        shard_folder.mkdir(parents=True)
         shard = edge.EdgeShard.create(str(shard_folder), _config(manifest))
         for key in KEYWORD_KEYS:
             shard.update(

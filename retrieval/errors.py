@@ -21,5 +21,9 @@ class EmbeddingError(RetrievalError):
     """The embedder could not be loaded or could not run."""
 
 
+class IngestStoppedError(RetrievalError):
+    """The system is closing; what was begun is finished at its next start."""
+
+
 class DocumentNotFoundError(RetrievalError):
     """No document of that id is visible in the scope."""

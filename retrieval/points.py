@@ -41,17 +41,21 @@ class IndexManifest:
                 )
 
 
-class Found(Protocol):
-    """A point in a result list, of either engine."""
+class Stored(Protocol):
+    """A point as either engine gives it back."""
 
     @property
     def id(self) -> object: ...  # noqa: D102
 
     @property
-    def score(self) -> float: ...  # noqa: D102
+    def payload(self) -> dict[str, Any] | None: ...  # noqa: D102
+
+
+class Found(Stored, Protocol):
+    """A point in a result list."""
 
     @property
-    def payload(self) -> dict[str, Any] | None: ...  # noqa: D102
+    def score(self) -> float: ...  # noqa: D102
 
 
 def bm25_of(manifest: IndexManifest) -> Bm25:
@@ -89,6 +93,23 @@ def payload_of(document: Document, passage: Passage) -> dict[str, Any]:
     }
 
 
+def passage_of(point: Stored) -> Passage:
+    """The passage that was stored, from the payload."""
+    payload = point.payload or {}
+    return Passage(
+        id=str(point.id),
+        document_id=payload["document_id"],
+        generation=payload["generation"],
+        ordinal=payload["ordinal"],
+        title=payload["title"],
+        heading_path=tuple(payload["heading_path"]),
+        text=payload["text"],
+        start=payload["start"],
+        end=payload["end"],
+        table_header=payload["table_header"],
+    )
+
+
 def scored_passages(
     fused: Sequence[Found], *, bm25: Sequence[Found], dense: Sequence[Found] = ()
 ) -> list[ScoredPassage]:
@@ -114,18 +135,7 @@ def _scored(point: Found, dense: _Leg, bm25: _Leg) -> ScoredPassage:
     dense_rank, dense_score = dense.get(name, (None, None))
     bm25_rank, bm25_score = bm25.get(name, (None, None))
     return ScoredPassage(
-        passage=Passage(
-            id=name,
-            document_id=payload["document_id"],
-            generation=payload["generation"],
-            ordinal=payload["ordinal"],
-            title=payload["title"],
-            heading_path=tuple(payload["heading_path"]),
-            text=payload["text"],
-            start=payload["start"],
-            end=payload["end"],
-            table_header=payload["table_header"],
-        ),
+        passage=passage_of(point),
         source=payload["source"],
         collection=payload["collection"],
         score=point.score,

@@ -18,6 +18,7 @@ from dataclasses import asdict
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+import numpy as np
 from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import UnexpectedResponse
 
@@ -31,6 +32,7 @@ from retrieval.points import (
     LEG_LIMIT,
     IndexManifest,
     bm25_of,
+    passage_of,
     payload_of,
     scored_passages,
 )
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
 COLLECTION = "twofold"
 _MANIFEST = "twofold"  # key of the collection's metadata; marks the collection as ours
 _UPSERT_BATCH = 100  # a request may have 32 MiB
+_READ_BATCH = 500
+_EVERY_DOCUMENT = 1 << 31
 
 
 class QdrantStore:
@@ -103,10 +107,34 @@ class QdrantStore:
         with mapped_errors(self._client, "written"):
             self._client.delete(self._collection, _must(*conditions), wait=True)
 
+    def flush(self) -> None:
+        """Nothing is left to do: what was acknowledged is in the server's log."""
+
+    def vectors(self, passage_ids: Sequence[str]) -> dict[str, Vectors]:
+        """(d,) each, as the server keeps them: of length 1 to the last bits."""
+        found: list[models.Record] = []
+        for start in range(0, len(passage_ids), _READ_BATCH):
+            with mapped_errors(self._client, "read"):
+                found += self._client.retrieve(
+                    self._collection,
+                    passage_ids[start : start + _READ_BATCH],
+                    with_payload=True,
+                    with_vectors=[DENSE],
+                )
+        return {passage_of(record).searchable: _dense(record) for record in found}
+
     def count(self) -> int:
         """Number of stored passages, those of generations not yet live included."""
         with mapped_errors(self._client, "read"):
             return self._client.count(self._collection, exact=True).count
+
+    def counts(self) -> dict[str, int]:
+        """Of generations not yet live too; the server counts, exactly."""
+        with mapped_errors(self._client, "read"):
+            reply = self._client.facet(
+                self._collection, "document_id", limit=_EVERY_DOCUMENT, exact=True
+            )
+        return {str(hit.value): hit.count for hit in reply.hits if hit.count}
 
     def close(self) -> None:
         """Close the connections; what was in memory is gone."""
@@ -213,6 +241,11 @@ def _prefetch(leg: models.QueryRequest) -> models.Prefetch:
     return models.Prefetch(
         query=leg.query, using=leg.using, filter=leg.filter, params=leg.params, limit=leg.limit
     )
+
+
+def _dense(record: models.Record) -> Vectors:
+    assert isinstance(record.vector, dict)  # named vectors
+    return np.array(record.vector[DENSE], dtype=np.float32)
 
 
 def _sparse(weights: SparseVector) -> models.SparseVector:

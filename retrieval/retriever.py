@@ -16,12 +16,18 @@ from retrieval.reranking import Reranker, RerankError
 from retrieval.store import Store
 
 RERANK_CANDIDATES = 20
+SEARCH_REPEATS = 5  # more documents than that are not replaced during one search
 
 logger = logging.getLogger(__name__)
 
 
 class LiveGenerations(Protocol):
     """What the retriever asks of the catalogue."""
+
+    @property
+    def revision(self) -> int:
+        """Another number before something starts or stops answering."""
+        ...
 
     def live_generations(self, document_ids: Iterable[str]) -> Mapping[str, int]:
         """The generation that may answer, for each id that has one."""
@@ -108,14 +114,23 @@ class HybridRetriever:
     def _search_live(
         self, query: str, vector: Vectors | None, *, scope: Scope, wanted: int
     ) -> list[ScoredPassage]:
-        """Passages of replaced documents may still be stored: ask until enough are live."""
+        """Passages of replaced documents may still be stored: ask until enough are live.
+
+        A document that was replaced in between may have lost passages to either step, the search
+        or the check of what is live: then the search is repeated.
+        """
         limit = 2 * wanted
+        repeats = SEARCH_REPEATS
         while True:
+            revision = self._catalogue.revision
             found = self._store.search(query, vector, scope=scope, limit=limit)
             live = self._live(found)
-            if len(live) >= wanted or len(found) < limit:
+            if self._catalogue.revision != revision and repeats:
+                repeats -= 1
+            elif len(live) >= wanted or len(found) < limit:
                 return live
-            limit *= 4
+            else:
+                limit *= 4
 
     def _live(self, found: list[ScoredPassage]) -> list[ScoredPassage]:
         live = self._catalogue.live_generations({hit.passage.document_id for hit in found})

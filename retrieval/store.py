@@ -19,15 +19,27 @@ class Store(Protocol):
         ...
 
     def upsert(self, document: Document, passages: Sequence[Passage], vectors: Vectors) -> None:
-        """Add the passages of one generation of a document; durable when it returns."""
+        """Add passages of one generation of a document; they outlast this process."""
         ...
 
     def delete(self, document_id: str, *, generation: int | None = None) -> None:
         """Remove a document's passages, of one generation or of all."""
         ...
 
+    def flush(self) -> None:
+        """Make what was written outlast the machine too; costly, so once for many documents."""
+        ...
+
+    def vectors(self, passage_ids: Sequence[str]) -> dict[str, Vectors]:
+        """(d,) of those of the passages that are stored, by the text that was embedded."""
+        ...
+
     def count(self) -> int:
         """Number of stored passages."""
+        ...
+
+    def counts(self) -> dict[str, int]:
+        """Number of stored passages by document id, of all generations together."""
         ...
 
     def close(self) -> None:

@@ -7,7 +7,7 @@ import logging
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from retrieval.catalogue import Catalogue
 from retrieval.chunking import Chunker
 from retrieval.edge_store import EdgeStore
 from retrieval.embedding import Embedder
-from retrieval.errors import RetrievalError
+from retrieval.errors import StoreError
 from retrieval.ingest import Ingestor, SourceFile
 from retrieval.onnx_embedder import OnnxEmbedder
 from retrieval.onnx_reranker import OnnxReranker
@@ -71,22 +71,18 @@ def open_twofold(settings: Settings) -> Iterator[Twofold]:
         HomeInUseError: another process holds the index.
         RetrievalError, SettingsError: a part cannot be built; says what to do.
     """
-    with _hold(settings.home):
-        catalogue = Catalogue(f"sqlite:///{settings.home / 'documents.db'}")
+    with _hold(settings.home), ExitStack() as opened:
+        catalogue = opened.enter_context(
+            closing(Catalogue(f"sqlite:///{settings.home / 'documents.db'}"))
+        )
         embedder = build_embedder(settings)
-        store = _open_store(settings, embedder)
-        try:
-            twofold = _assemble(settings, catalogue, store, embedder)
-            twofold.ingestor.recover()
-            if store.count() == 0 and catalogue.count() > 0:
-                logger.warning("the index is empty, the catalogue is not: indexing anew")
-                twofold.ingestor.reindex()
-            if settings.starter_documents:
-                _add_starter_documents(twofold)
-            yield twofold
-        finally:
-            store.close()
-            catalogue.close()
+        store = opened.enter_context(closing(_open_store(settings, embedder)))
+        twofold = _assemble(settings, catalogue, store, embedder)
+        opened.callback(twofold.ingestor.stop)
+        twofold.ingestor.recover()
+        if settings.starter_documents:
+            _add_starter_documents(twofold)
+        yield twofold
 
 
 def build_embedder(settings: Settings) -> Embedder:
@@ -144,7 +140,13 @@ def _assemble(
         passages_per_prompt=settings.passages_per_prompt,
     )
     chunker = Chunker(embedder.tokenizer, max_tokens=settings.passage_tokens)
-    ingestor = Ingestor(catalogue=catalogue, store=store, embedder=embedder, chunker=chunker)
+    ingestor = Ingestor(
+        catalogue=catalogue,
+        store=store,
+        embedder=embedder,
+        chunker=chunker,
+        shared_store=settings.store is StoreKind.QDRANT,
+    )
     return Twofold(settings, catalogue, store, embedder, reranker, ingestor, retriever, assistant)
 
 
@@ -196,11 +198,19 @@ def _drop_index(settings: Settings) -> None:
 
 
 def rebuild_index(settings: Settings) -> int:
-    """Remake the index from the catalogue; returns the number of documents."""
+    """Remake the index from the catalogue; returns the number of documents.
+
+    Raises:
+        StoreError: some documents could not be indexed; the log says why.
+    """
     with _hold(settings.home):
         _drop_index(settings)
-    with open_twofold(settings) as twofold:
-        return twofold.ingestor.reindex()
+    with open_twofold(settings) as twofold:  # which completes an index that lacks everything
+        counts = twofold.catalogue.passage_counts()
+        missing = sum(counts.values()) - twofold.store.count()
+        if missing > 0:
+            raise StoreError(f"{missing:,} passages could not be indexed; run the command again")
+        return len(counts)
 
 
 def _add_starter_documents(twofold: Twofold) -> None:
@@ -211,13 +221,17 @@ def _add_starter_documents(twofold: Twofold) -> None:
         return
     logger.info("indexing the bundled help centre of Meridian Air (some seconds, once)")
     mark.write_text("adding")
-    for path in sorted(bundle.DOCUMENTS.rglob("*.*")):
-        source = path.relative_to(bundle.DOCUMENTS).as_posix()
-        file = SourceFile(source, path.read_bytes(), collection=path.parent.name)
-        try:
-            twofold.ingestor.put(file)
-        except RetrievalError as error:
-            logger.warning("skipped: %s", error)
+    files = (
+        SourceFile(
+            path.relative_to(bundle.DOCUMENTS).as_posix(),
+            path.read_bytes(),
+            collection=path.parent.name,
+        )
+        for path in sorted(bundle.DOCUMENTS.rglob("*.*"))
+    )
+    for done in twofold.ingestor.put_all(files):
+        if done.error is not None:
+            logger.warning("skipped: %s", done.error)
     mark.write_text("added")
 
 

@@ -91,6 +91,7 @@ def serve_in_thread(settings: Settings) -> Iterator[Address]:
         try:
             yield address
         finally:
+            twofold.ingestor.stop()  # a request that still writes ends with its slice
             server.should_exit = True
             thread.join()
 

@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 
 from retrieval.documents import EVERYONE, Document, Scope
 from retrieval.errors import LoadingError
-from retrieval.ingest import DEFAULT_COLLECTION, Outcome, SourceFile
+from retrieval.ingest import DEFAULT_COLLECTION, Ingested, Outcome, SourceFile
 from serving.admission import Caller
 from serving.assistant import has_surrogates
 from serving.errors import InvalidRequestError
@@ -25,12 +25,16 @@ router = APIRouter()
 
 @router.get("/v1/documents")
 def list_documents(request: Request, collection: str | None = None) -> dict[str, Any]:
-    """The documents that the caller may see."""
+    """The documents that the caller may see; the operator sees the path of each file too."""
     scope = _scope(caller(request), [collection] if collection else [])
     catalogue = state(request).twofold.catalogue
     counts = catalogue.passage_counts()
     data = [
-        replies.document(item, passages=counts.get(item.id, 0)) for item in catalogue.live(scope)
+        {
+            **replies.document(item, passages=counts.get(item.id, 0)),
+            **({"origin": item.origin} if scope.groups is None else {}),
+        }
+        for item in catalogue.live(scope)
     ]
     return {"object": "list", "data": data}
 
@@ -53,27 +57,39 @@ def get_document(document_id: str, request: Request, passage: str | None = None)
 async def add_documents(
     request: Request,
     file: Annotated[list[UploadFile], File()],
-    collection: Annotated[str, Form()] = DEFAULT_COLLECTION,
+    collection: Annotated[list[str] | None, Form()] = None,
     source: Annotated[list[str] | None, Form()] = None,
+    origin: Annotated[list[str] | None, Form()] = None,
     groups: Annotated[str, Form()] = EVERYONE,
 ) -> dict[str, Any]:
-    """Add files, or replace those whose source is known; unreadable ones are named, not fatal."""
+    """Add files, or replace those whose source is known; unreadable ones are named, not fatal.
+
+    `source` and `origin` (the path of the file, for those that sync a folder) are given for each
+    file or for none, `collection` for each or once for all.
+    """
     who = caller(request)
-    if source is not None and len(source) != len(file):
-        raise InvalidRequestError(
-            f"{len(file)} files came with {len(source)} sources; give one each, or none",
-            param="source",
-        )
+    if collection is not None and len(collection) == 1:
+        collection *= len(file)
+    for param, given in (("collection", collection), ("source", source), ("origin", origin)):
+        if given is not None and len(given) != len(file):
+            raise InvalidRequestError(
+                f"{len(file)} files came with {len(given)} of {param}; give one each, or none",
+                param=param,
+            )
+    none = [""] * len(file)
     names = source or [upload.filename or "" for upload in file]
     files = [
         SourceFile(
             source=_checked_source(name),
             content=await upload.read(),
-            collection=collection.strip() or DEFAULT_COLLECTION,
+            collection=where.strip() or DEFAULT_COLLECTION,
             tenant=who.tenant,
             groups=tuple(g.strip() for g in groups.split(",") if g.strip()) or (EVERYONE,),
+            origin=path,
         )
-        for name, upload in zip(names, file, strict=True)
+        for upload, name, where, path in zip(
+            file, names, collection or none, origin or none, strict=True
+        )
     ]
     return await run_in_threadpool(_put_all, request, files, who)
 
@@ -126,23 +142,18 @@ def search(body: SearchBody, request: Request) -> dict[str, Any]:
 
 def _put_all(request: Request, files: list[SourceFile], who: Caller) -> dict[str, Any]:
     twofold = state(request).twofold
-    counts = dict.fromkeys((outcome.value for outcome in Outcome), 0)
-    documents, failed = [], []
+    known = twofold.catalogue.find([file.document_id for file in files])
+    results, allowed = [], []
     for file in files:
-        known = twofold.catalogue.find(file.document_id)
-        if known is not None and not _scope(who).shares_group(known.groups):
-            reason = f"{file.source!r} belongs to groups that this key is not in; name it otherwise"
-            failed.append({"source": file.source, "reason": reason})
+        before = known.get(file.document_id)
+        if before is None or _scope(who).shares_group(before.groups):
+            allowed.append(file)
             continue
-        try:
-            document, outcome = twofold.ingestor.put(file)
-        except LoadingError as error:
-            failed.append({"source": file.source, "reason": str(error)})
-            continue
-        counts[outcome.value] += 1
-        passages = twofold.catalogue.passage_counts().get(document.id, 0)
-        documents.append(replies.document(document, passages=passages))
-    return {"object": "ingest_result", **counts, "failed": failed, "documents": documents}
+        reason = f"{file.source!r} belongs to groups that this key is not in; name it otherwise"
+        results.append(Ingested(file, Outcome.FAILED, None, LoadingError(reason)))
+    results += twofold.ingestor.put_all(allowed)
+    ids = [done.document.id for done in results if done.document is not None]
+    return replies.ingested(results, passages=twofold.catalogue.passage_counts(ids))
 
 
 def _passage(request: Request, document: Document, passage_id: str) -> dict[str, Any] | None:

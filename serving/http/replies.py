@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from retrieval.documents import Document, ScoredPassage
+from retrieval.ingest import Ingested, Outcome
 from serving.answers import Answer, Citation
 from serving.wiring import Twofold
 
@@ -124,8 +127,31 @@ def passage(hit: ScoredPassage) -> dict[str, Any]:
     }
 
 
+def ingested(results: Sequence[Ingested], *, passages: Mapping[str, int]) -> dict[str, Any]:
+    """What became of each file: counts, the documents, and why those failed that did."""
+    counts = Counter(done.outcome for done in results)
+    return {
+        "object": "ingest_result",
+        **{each.value: counts[each] for each in Outcome if each is not Outcome.FAILED},
+        "failed": [
+            {
+                "source": done.file.source,
+                "reason": str(done.error),
+                "still_answers": done.document is not None,
+            }
+            for done in results
+            if done.error is not None
+        ],
+        "documents": [
+            document(done.document, passages=passages.get(done.document.id, 0))
+            for done in results
+            if done.error is None and done.document is not None
+        ],
+    }
+
+
 def document(item: Document, *, passages: int) -> dict[str, Any]:
-    """A document without its text."""
+    """A document without its text, and without the path of its file."""
     return {
         "id": item.id,
         "object": "document",

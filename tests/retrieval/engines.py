@@ -126,7 +126,7 @@ def put(
         collection=place.collection,
         tenant=place.tenant,
         groups=place.groups,
-        sha256=content_sha256("\n".join(texts)),
+        sha256=content_sha256("\n".join(texts).encode()),
         generation=generation,
         updated_at=datetime(2026, 1, 1, tzinfo=UTC),
     )

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from retrieval.documents import passage_id
 from retrieval.edge_store import MANIFEST, EdgeStore
 from retrieval.errors import StoreError
-from tests.retrieval.engines import AVG_LEN, INDEX
+from tests.retrieval.engines import AVG_LEN, EMBEDDER, INDEX, bm25, names, put
 
 
 def test_open_of_a_held_folder_says_so(tmp_path: Path) -> None:
@@ -34,8 +35,19 @@ def test_open_with_a_damaged_manifest_names_the_remedy(tmp_path: Path) -> None:
         EdgeStore(tmp_path / "index", INDEX)
 
 
-def test_open_of_an_index_whose_making_was_cut_short_names_the_remedy(tmp_path: Path) -> None:
+def test_open_of_an_index_whose_making_was_cut_short_makes_it_anew(tmp_path: Path) -> None:
     EdgeStore(tmp_path / "index", INDEX).close()
     (tmp_path / "index" / MANIFEST).unlink()
-    with pytest.raises(StoreError, match="twofold documents rebuild"):
-        EdgeStore(tmp_path / "index", INDEX)
+    store = EdgeStore(tmp_path / "index", INDEX)
+    put(store, "cats", "cats sleep")
+    assert names(bm25(store, "cats")) == ["cats"]
+    store.close()
+
+
+def test_vectors_come_back_bit_for_bit(tmp_path: Path) -> None:
+    store = EdgeStore(tmp_path / "index", INDEX)
+    put(store, "hold", "dogs fly in the hold")
+    found = store.vectors([passage_id(document="hold", generation=1, ordinal=0)])
+    (expected,) = EMBEDDER.embed(["dogs fly in the hold"])
+    store.close()
+    assert found["dogs fly in the hold"].tobytes() == expected.tobytes()

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import hashlib
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from retrieval import indexing, ingest
 from retrieval.catalogue import Catalogue, State
 from retrieval.chunking import Chunker
 from retrieval.documents import Document, Passage, Scope
 from retrieval.edge_store import EdgeStore
 from retrieval.embedding import HashEmbedder, Vectors
-from retrieval.errors import DocumentNotFoundError, EmbeddingError, LoadingError, StoreError
-from retrieval.ingest import Ingestor, Outcome, SourceFile
+from retrieval.errors import (
+    DocumentNotFoundError,
+    EmbeddingError,
+    IngestStoppedError,
+    LoadingError,
+    StoreError,
+)
+from retrieval.ingest import Ingested, Ingestor, Outcome, SourceFile
 from retrieval.points import IndexManifest
 from retrieval.retriever import HybridRetriever
 
@@ -23,16 +33,26 @@ INDEX = IndexManifest(embedder="hash", dimension=64)
 
 
 class SwitchableEmbedder(HashEmbedder):
-    """Fails while it is down; takes the process with it while it is interrupted."""
+    """Fails while it is down; takes the process with it while it is interrupted.
+
+    Remembers what it embedded; does `before` first.
+    """
 
     is_down = False
     is_interrupted = False
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedded: list[str] = []
+        self.before: Callable[[], None] = lambda: None
+
     def embed(self, texts: Sequence[str]) -> Vectors:
+        self.before()
         if self.is_interrupted:
             raise KeyboardInterrupt
-        if self.is_down:
+        if self.is_down or any("unembeddable" in text for text in texts):
             raise EmbeddingError("the embedder is down")
+        self.embedded += texts
         return super().embed(texts)
 
 
@@ -71,8 +91,19 @@ class Library:
             catalogue=self.catalogue, store=store, embedder=self.embedder, chunker=self.chunker
         )
 
-    def put(self, text: str, source: str = SOURCE) -> tuple[Document, Outcome]:
-        return self.ingestor.put(SourceFile(source, text.encode()))
+    def put(self, text: str, source: str = SOURCE, **more: Any) -> tuple[Document, Outcome]:
+        return self.ingestor.put(SourceFile(source, text.encode(), **more))
+
+    def put_all(self, texts: Mapping[str, str]) -> list[Ingested]:
+        """By source."""
+        files = [SourceFile(source, text.encode()) for source, text in texts.items()]
+        return list(self.ingestor.put_all(files))
+
+    def embeds(self, text: str, source: str = SOURCE) -> list[str]:
+        """Last lines of what putting the text embeds."""
+        self.embedder.embedded.clear()
+        self.put(text, source)
+        return sorted(each.splitlines()[-1] for each in self.embedder.embedded)
 
     def put_while_down(self, text: str, source: str = SOURCE) -> None:
         self.embedder.is_down = True
@@ -141,7 +172,10 @@ def test_put_new_file_is_added_and_answers(library: Library) -> None:
 def test_put_same_content_again_is_unchanged(library: Library) -> None:
     first, _ = library.put("A bag costs 20 euros.")
     second, outcome = library.put("A bag costs 20 euros.\r\n")  # the same text once loaded
-    assert (second, outcome) == (first, Outcome.UNCHANGED)
+    assert outcome is Outcome.UNCHANGED
+    assert second == replace(first, sha256=second.sha256)
+    assert second.sha256 == hashlib.sha256(b"A bag costs 20 euros.\r\n").hexdigest()
+    assert library.catalogue.find([first.id]) == {first.id: second}
     assert library.store.count() == 1
 
 
@@ -257,7 +291,7 @@ def test_delete_and_put_again_is_added_anew(library: Library) -> None:
 
 def test_recover_finishes_a_generation_that_was_never_indexed(library: Library) -> None:
     live, _ = library.put("A bag costs 20 euros.")
-    library.catalogue.add_pending(replace(live, generation=2, text="A bag costs 25 euros."))
+    library.catalogue.add_pending([replace(live, generation=2, text="A bag costs 25 euros.")])
     library.ingestor.recover()
     assert library.answers("bag") == ["A bag costs 25 euros."]
     assert library.store.count() == 1
@@ -267,7 +301,7 @@ def test_recover_finishes_a_generation_that_was_never_indexed(library: Library) 
 def test_recover_finishes_a_generation_that_was_indexed_already(library: Library) -> None:
     live, _ = library.put("A bag costs 20 euros.")
     pending = replace(live, generation=2, text="A bag costs 25 euros.")
-    library.catalogue.add_pending(pending)
+    library.catalogue.add_pending([pending])
     passages: list[Passage] = library.ingestor.passages(pending)
     vectors = library.embedder.embed([passage.searchable for passage in passages])
     library.store.upsert(pending, passages, vectors)
@@ -309,23 +343,289 @@ def test_recover_does_not_bring_back_a_deleted_document(library: Library) -> Non
 
 
 def test_recover_past_a_document_that_cannot_be_cut_finishes_the_others(library: Library) -> None:
-    with pytest.raises(ValueError, match="cannot be cut"):
-        library.put("An uncuttable text.", "a-first.md")
+    live, _ = library.put("A first text.", "a-first.md")
+    library.catalogue.add_pending([replace(live, generation=2, text="An uncuttable text.")])
     library.put_interrupted("A bag costs 25 euros.")
     library.ingestor.recover()
-    assert library.answers("bag") == ["A bag costs 25 euros."]
+    assert library.answers("bag") == ["A bag costs 25 euros.", "A first text."]
 
 
-def test_reindex_into_an_empty_store_answers_as_before(library: Library, tmp_path: Path) -> None:
+def test_recover_past_a_text_that_cannot_be_embedded_finishes_the_others(
+    library: Library,
+) -> None:
+    live, _ = library.put("A first text.", "a-first.md")
+    library.catalogue.add_pending([replace(live, generation=2, text="An unembeddable text.")])
+    library.put_interrupted("A bag costs 25 euros.")
+    library.ingestor.recover()
+    assert library.answers("bag") == ["A bag costs 25 euros.", "A first text."]
+
+
+def test_recover_takes_the_last_of_two_interrupted_contents(library: Library) -> None:
+    library.put_interrupted("A bag costs 20 euros.")
+    library.put_interrupted("A bag costs 25 euros.")
+    library.ingestor.recover()
+    assert library.states() == {State.LIVE: ["A bag costs 25 euros."]}
+    assert library.store.count() == 1
+
+
+# An index that lost something.
+
+
+LONG = "# Bags\n\n" + "".join(
+    f"## Rule {n}\n\nBag number {n} costs {n} euros.\n\n" for n in range(6)
+)
+
+
+def test_recover_into_an_empty_store_answers_as_before(library: Library, tmp_path: Path) -> None:
     library.put("A bag costs 20 euros.")
     library.put("A bag costs 25 euros.")
     library.put("# Heading alone", "empty.md")
     before = library.answers("bag")
     library.store = SwitchableStore(tmp_path / "rebuilt", INDEX)
-    assert library.ingestor_into(library.store).reindex() == 2
+    library.ingestor_into(library.store).recover()
     after = library.answers("bag")
     library.store.close()
     assert after == before == ["A bag costs 25 euros."]
+
+
+def test_recover_indexes_a_lost_document_alone(library: Library) -> None:
+    library.put(LONG)
+    lost, _ = library.put("Dogs are welcome.", "dogs.md")
+    library.store.delete(lost.id)
+    library.embedder.embedded.clear()
+    library.ingestor.recover()
+    assert library.embedder.embedded == ["dogs\nDogs are welcome."]
+    assert library.store.counts() == library.catalogue.passage_counts()
+
+
+def test_recover_removes_passages_that_no_document_has(library: Library) -> None:
+    stray, _ = library.put("A bag costs 20 euros.")
+    library.put("Dogs are welcome.", "dogs.md")
+    library.catalogue.forget([(stray.id, stray.generation)])
+    library.ingestor.recover()
+    assert library.store.counts() == library.catalogue.passage_counts()
+    assert library.answers("bag") == ["Dogs are welcome."]
+
+
+def test_recover_of_a_shared_store_removes_nothing_but_completes(library: Library) -> None:
+    stray, _ = library.put("A bag costs 20 euros.")
+    lost, _ = library.put("Dogs are welcome.", "dogs.md")
+    library.catalogue.forget([(stray.id, stray.generation)])
+    library.store.delete(lost.id)
+    sharing = Ingestor(
+        catalogue=library.catalogue,
+        store=library.store,
+        embedder=library.embedder,
+        chunker=library.chunker,
+        shared_store=True,
+    )
+    sharing.recover()
+    assert library.store.counts() == {stray.id: 1, lost.id: 1}
+    assert library.answers("bag") == ["Dogs are welcome."]
+
+
+def test_recover_makes_a_document_with_too_many_passages_anew(library: Library) -> None:
+    live, _ = library.put("A bag costs 20 euros.")
+    doubled = replace(live, generation=7)
+    passages = library.ingestor.passages(doubled)
+    library.store.upsert(doubled, passages, library.embedder.embed([passages[0].searchable]))
+    assert library.store.count() == 2
+    library.ingestor.recover()
+    assert library.store.count() == 1
+    assert library.answers("bag") == ["A bag costs 20 euros."]
+
+
+def test_recover_without_the_embedder_leaves_the_loss_for_the_next_time(library: Library) -> None:
+    lost, _ = library.put("A bag costs 20 euros.")
+    library.put("Dogs are welcome.", "dogs.md")
+    library.store.delete(lost.id)
+    library.embedder.is_down = True
+    library.ingestor.recover()
+    assert library.answers("dogs") == ["Dogs are welcome."]
+    library.embedder.is_down = False
+    library.ingestor.recover()
+    assert library.answers("bag") == ["A bag costs 20 euros.", "Dogs are welcome."]
+
+
+# What is not embedded again.
+
+
+def test_changed_document_embeds_its_changed_passages_alone(library: Library) -> None:
+    library.put(LONG)
+    changed = LONG.replace("Bag number 3 costs 3 euros.", "Bag number 3 is free.")
+    assert library.embeds(changed) == ["Bag number 3 is free."]
+    assert "Bag number 3 is free." in library.answers("bag")
+    assert len(library.answers("bag")) == library.store.count() == 6
+
+
+def test_passage_that_moved_in_its_document_keeps_its_vector(library: Library) -> None:
+    library.put(LONG)
+    assert library.embeds("# Bags\n\nNew first.\n\n" + LONG.removeprefix("# Bags\n\n")) == [
+        "New first."
+    ]
+
+
+def test_reused_vectors_are_those_that_embedding_gives(library: Library) -> None:
+    library.put(LONG)
+    document, _ = library.put(LONG + "## More\n\nAnd a last one.\n")
+    passages = library.ingestor.passages(document)
+    stored = library.store.vectors([passage.id for passage in passages])
+    for passage in passages:
+        (vector,) = library.embedder.embed([passage.searchable])
+        assert stored[passage.searchable].tobytes() == vector.tobytes()
+
+
+def test_changed_title_embeds_everything(library: Library) -> None:
+    library.put(LONG)
+    assert len(library.embeds(LONG.replace("# Bags", "# Luggage"))) == 6
+
+
+def test_changed_groups_embed_nothing(library: Library) -> None:
+    library.put(LONG)
+    library.embedder.embedded.clear()
+    assert library.put(LONG, groups=("staff",))[1] is Outcome.UPDATED
+    assert library.embedder.embedded == []
+
+
+@pytest.mark.parametrize("elsewhere", [{}, {"collection": "notices"}])
+def test_same_content_under_another_source_embeds_nothing(
+    library: Library, elsewhere: dict[str, str]
+) -> None:
+    library.put(LONG)
+    library.embedder.embedded.clear()
+    document, outcome = library.put(LONG, "renamed.md", **elsewhere)
+    assert outcome is Outcome.ADDED
+    assert document.id != document_id()
+    assert library.embedder.embedded == []
+    assert library.store.count() == 12
+
+
+def test_same_content_of_another_tenant_is_embedded(library: Library) -> None:
+    library.put("A bag costs 20 euros.")
+    library.embedder.embedded.clear()
+    library.put("A bag costs 20 euros.", tenant="other")
+    assert len(library.embedder.embedded) == 1
+
+
+def test_same_text_twice_is_embedded_once(library: Library) -> None:
+    same = "# Same\n\nBags are checked in.\n"
+    library.put_all({"a.md": same, "b.md": same})
+    assert library.embedder.embedded == ["Same\nBags are checked in."]
+    assert library.store.count() == 2
+
+
+def test_interrupted_document_keeps_the_vectors_that_it_has(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexing, "SLICE", 2)
+
+    def interrupt_third() -> None:
+        library.embedder.is_interrupted = len(library.embedder.embedded) == 4
+
+    library.embedder.before = interrupt_third
+    with pytest.raises(KeyboardInterrupt):
+        library.put(LONG)
+    library.embedder.before = lambda: None
+    library.embedder.is_interrupted = False
+    library.ingestor.recover()
+    assert len(library.embedder.embedded) == len(set(library.embedder.embedded)) == 6
+    assert len(library.answers("bag")) == 6
+
+
+# Many together.
+
+
+def test_put_all_embeds_passages_of_several_documents_together(library: Library) -> None:
+    calls: list[int] = []
+    library.embedder.before = lambda: calls.append(len(library.embedder.embedded))
+    done = library.put_all({f"{n}.md": f"Bag number {n} costs {n} euros." for n in range(20)})
+    assert [each.outcome for each in done] == [Outcome.ADDED] * 20
+    assert [each.file.source for each in done] == [f"{n}.md" for n in range(20)]
+    assert calls == [0]
+    assert library.store.count() == 20
+
+
+def test_put_all_with_one_document_twice_keeps_the_later(library: Library) -> None:
+    files = [SourceFile(SOURCE, text) for text in (b"Bags: 20.", b"Bags: 25.", b"Bags: 25.")]
+    done = list(library.ingestor.put_all(files))
+    assert [each.outcome for each in done] == [Outcome.ADDED, Outcome.UPDATED, Outcome.UNCHANGED]
+    assert library.answers("bags") == ["Bags: 25."]
+
+
+def test_put_all_reports_what_cannot_be_read_and_goes_on(library: Library) -> None:
+    library.put("A bag costs 20 euros.")
+    files = {SOURCE: b"\xff\xfe", "b.exe": b"MZ", "c.md": b"An uncuttable text.", "d.md": b"Dogs."}
+    done = list(library.ingestor.put_all(SourceFile(name, text) for name, text in files.items()))
+    failed, good = done[:3], done[3]
+    assert good.outcome is Outcome.ADDED
+    assert all(each.outcome is Outcome.FAILED for each in failed)
+    assert all(each.file.source in str(each.error) for each in failed)
+    assert [each.document is not None for each in failed] == [True, False, False]
+    assert library.answers("bag") == ["A bag costs 20 euros.", "Dogs."]
+
+
+def test_put_all_keeps_the_windows_before_an_error(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest, "WINDOW_CHARS", 1)
+    with pytest.raises(EmbeddingError):
+        library.put_all({"a.md": "Bags.", "b.md": "An unembeddable text.", "c.md": "Dogs."})
+    assert library.states() == {State.LIVE: ["Bags."]}
+    assert library.store.count() == 1
+
+
+def test_deleted_while_it_is_replaced_stays_deleted(library: Library) -> None:
+    """The delete does not wait for the embedder before the document stops answering."""
+    library.put("A bag costs 20 euros.")
+    seen: list[list[str]] = []
+    deleting = threading.Thread(target=library.ingestor.delete, args=(document_id(), Scope()))
+
+    def delete_meanwhile() -> None:
+        library.embedder.before = lambda: None
+        deleting.start()
+        while library.catalogue.find([document_id()]):
+            pass
+        seen.append(library.answers("bag"))
+
+    library.embedder.before = delete_meanwhile
+    library.put("A bag costs 25 euros.")
+    deleting.join()
+    assert seen == [[]]
+    assert library.answers("bag") == []
+    assert library.states() == {}
+    assert library.store.count() == 0
+
+
+def test_stop_ends_the_writing_and_recover_finishes_it(library: Library) -> None:
+    number = indexing.SLICE + 1
+    stopping = threading.Thread(target=library.ingestor.stop)
+
+    def stop_meanwhile() -> None:
+        stopping.start()
+        stopping.join(0.2)  # it waits for the slice
+
+    library.embedder.before = stop_meanwhile
+    with pytest.raises(IngestStoppedError):
+        library.put_all({f"{n}.md": f"Bag number {n}." for n in range(number)})
+    stopping.join()
+    library.embedder.before = lambda: None
+    assert library.answers("bag") == []
+    assert library.store.count() == indexing.SLICE
+    library.ingestor_into(library.store).recover()
+    assert library.store.count() == library.catalogue.count() == number
+
+
+def test_origin_is_kept_by_an_upload_and_follows_the_file(library: Library) -> None:
+    first, _ = library.put("A bag costs 20 euros.", origin="/old/bags.md")
+    same, outcome = library.put("A bag costs 20 euros.", origin="/new/bags.md")
+    uploaded, _ = library.put("A bag costs 25 euros.")
+    assert outcome is Outcome.UNCHANGED
+    assert [each.origin for each in (first, same, uploaded)] == [
+        "/old/bags.md",
+        "/new/bags.md",
+        "/new/bags.md",
+    ]
+    assert library.catalogue.find([first.id]) == {first.id: uploaded}
 
 
 def test_passages_of_a_document_are_those_that_answer(library: Library) -> None:

@@ -40,14 +40,14 @@ class ListStore:
 
     def __init__(self, *ranking: ScoredPassage) -> None:
         self.ranking = list(ranking)
-        self.vectors: list[Vectors | None] = []
+        self.asked: list[Vectors | None] = []
         self.limits: list[int] = []
         self.scopes: list[Scope] = []
 
     def search(
         self, text: str, vector: Vectors | None, *, scope: Scope, limit: int
     ) -> list[ScoredPassage]:
-        self.vectors.append(vector)
+        self.asked.append(vector)
         self.limits.append(limit)
         self.scopes.append(scope)
         return self.ranking[:limit]
@@ -58,8 +58,17 @@ class ListStore:
     def delete(self, document_id: str, *, generation: int | None = None) -> None:
         raise AssertionError("a search deletes nothing")
 
+    def flush(self) -> None:
+        raise AssertionError("a search writes nothing")
+
+    def vectors(self, passage_ids: Sequence[str]) -> dict[str, Vectors]:
+        raise AssertionError("a search reads no vectors")
+
     def count(self) -> int:
         return len(self.ranking)
+
+    def counts(self) -> dict[str, int]:
+        return {}
 
     def close(self) -> None:
         pass
@@ -112,6 +121,7 @@ class Live:
 
     def __init__(self, generations: Mapping[str, int]) -> None:
         self.generations = generations
+        self.revision = 0
 
     def live_generations(self, document_ids: Iterable[str]) -> Mapping[str, int]:
         return {i: self.generations[i] for i in document_ids if i in self.generations}
@@ -163,7 +173,7 @@ def test_search_with_nothing_found_does_not_ask_the_reranker() -> None:
 def test_search_embeds_the_query_for_the_store() -> None:
     store = ListStore()
     retriever(store).search("two dogs", 3, Scope())
-    (vector,) = store.vectors
+    (vector,) = store.asked
     assert vector is not None
     assert vector.tolist() == HashEmbedder().embed(["two dogs"])[0].tolist()
 
@@ -171,7 +181,7 @@ def test_search_embeds_the_query_for_the_store() -> None:
 def test_search_with_a_given_vector_does_not_embed_again() -> None:
     store = ListStore(hit("a"))
     found = retriever(store, embedder=UnusedEmbedder()).search("q", 1, Scope(), vector=VECTOR)
-    assert store.vectors == [VECTOR]
+    assert store.asked == [VECTOR]
     assert "embed" not in found.timings_ms
 
 
@@ -183,7 +193,7 @@ def test_search_with_the_embedder_down_goes_on_with_bm25_and_says_so(
         found = retriever(store, embedder=BrokenEmbedder()).search("q", 1, Scope())
     assert texts(found) == ["a"]
     assert found.degraded == ("embedder",)
-    assert store.vectors == [None]
+    assert store.asked == [None]
     assert "BM25 alone" in caplog.text
 
 
@@ -284,6 +294,36 @@ def test_search_behind_many_dropped_passages_still_finds_the_live_one() -> None:
     stale = [hit(f"old {n}", generation=1) for n in range(6)]
     found = retriever(ListStore(*stale, hit("new", generation=2)), live={"d": 2})
     assert texts(found.search("q", 1, Scope())) == ["new"]
+
+
+def test_search_during_a_replacement_is_repeated() -> None:
+    live = Live({"d": 1})
+
+    class Replaced(ListStore):
+        """Its first search ends just before the new generation begins to answer."""
+
+        def search(
+            self, text: str, vector: Vectors | None, *, scope: Scope, limit: int
+        ) -> list[ScoredPassage]:
+            found = super().search(text, vector, scope=scope, limit=limit)
+            if live.revision == 0:
+                live.revision, live.generations = 1, {"d": 2}
+                self.ranking.append(hit("new", generation=2))
+            return found
+
+    searching = HybridRetriever(embedder=HashEmbedder(), store=Replaced(hit("old")), catalogue=live)
+    assert texts(searching.search("query", 5, Scope())) == ["new"]
+
+
+def test_search_while_replacements_never_end_gives_what_it_has() -> None:
+    class Restless(Live):
+        def live_generations(self, document_ids: Iterable[str]) -> Mapping[str, int]:
+            self.revision += 1
+            return super().live_generations(document_ids)
+
+    store = ListStore(hit("a"))
+    searching = HybridRetriever(embedder=HashEmbedder(), store=store, catalogue=Restless({"d": 1}))
+    assert texts(searching.search("query", 5, Scope())) == ["a"]
 
 
 def test_search_with_the_shipped_fake_reranker_puts_the_word_match_first() -> None:

@@ -287,6 +287,43 @@ def test_delete_of_what_is_not_there_changes_nothing(filled: Store) -> None:
     assert filled.count() == len(TEXTS)
 
 
+# Reading back.
+
+
+def test_counts_are_by_document_over_its_generations(store: Store) -> None:
+    put(store, "hold", "old dogs", "more old dogs", generation=1)
+    put(store, "hold", "new dogs", generation=2)
+    put(store, "pets", "other dogs")
+    assert store.counts() == {"hold": 3, "pets": 1}
+    store.delete("hold", generation=1)
+    store.delete("pets")
+    assert store.counts() == {"hold": 1}
+
+
+def test_vectors_come_back_by_their_text(store: Store) -> None:
+    put(store, "hold", "dogs fly in the hold", "cats too")
+    ids = [passage_id(document="hold", generation=1, ordinal=ordinal) for ordinal in (0, 1, 2)]
+    found = store.vectors(ids)
+    assert found.keys() == {"dogs fly in the hold", "cats too"}
+    for text, vector in found.items():
+        assert vector.dtype == np.float32
+        assert vector.shape == (64,)
+        assert vector == pytest.approx(EMBEDDER.embed([text])[0], abs=1e-6)
+    assert store.vectors([]) == {}
+
+
+def test_vectors_of_many_passages_come_back(store: Store) -> None:
+    put(store, "long", *(f"dogs {number}" for number in range(501)))
+    ids = [passage_id(document="long", generation=1, ordinal=ordinal) for ordinal in range(501)]
+    assert len(store.vectors(ids)) == 501
+
+
+def test_flush_keeps_everything(store: Store) -> None:
+    put(store, "hold", "dogs")
+    store.flush()
+    assert store.count() == 1
+
+
 # Opening.
 
 

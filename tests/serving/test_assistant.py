@@ -379,7 +379,6 @@ def test_lost_index_is_not_taken_for_documents_that_say_nothing(tmp_path: Path) 
     assert answer.outcome is Outcome.ANSWERED
 
 
-@pytest.mark.xfail(strict=True, reason="open_twofold indexes anew only when nothing at all is left")
 def test_index_that_lost_a_part_is_completed(tmp_path: Path) -> None:
     with open_system(tmp_path) as twofold:
         lost = next(item for item in twofold.catalogue.live(Scope()) if item.source == "bags.md")

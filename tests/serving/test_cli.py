@@ -78,14 +78,19 @@ def steady(text: str) -> str:
     return text
 
 
-def run(*words: str, home: Path, variables: Mapping[str, str] | None = None) -> Ran:
+def run(
+    *words: str,
+    home: Path,
+    variables: Mapping[str, str] | None = None,
+    embedder: HashEmbedder | None = None,
+) -> Ran:
     """`twofold WORDS` in this process, with predictable vectors and routes."""
     out, err = io.StringIO(), io.StringIO()
     environment = {**variables_of(home), **(variables or {})}
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TWOFOLD_")}
     with (
         patch.dict(os.environ, {**kept, **environment}, clear=True),
-        patch.object(wiring, "build_embedder", return_value=HashEmbedder()),
+        patch.object(wiring, "build_embedder", return_value=embedder or HashEmbedder()),
         patch.object(OnnxReranker, "bundled", return_value=OverlapReranker()),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
@@ -112,12 +117,12 @@ def variables_of(home: Path) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def served(home: Path) -> Iterator[Address]:
+def served(home: Path, embedder: HashEmbedder | None = None) -> Iterator[Address]:
     """A running server that commands find by its file."""
     with patch.dict(os.environ, variables_of(home)):
         settings = load_settings()
     with (
-        patch.object(wiring, "build_embedder", return_value=HashEmbedder()),
+        patch.object(wiring, "build_embedder", return_value=embedder or HashEmbedder()),
         patch.object(OnnxReranker, "bundled", return_value=OverlapReranker()),
         serve_in_thread(settings) as address,
     ):

@@ -213,6 +213,43 @@ def test_sources_name_the_files(shared: Served) -> None:
     ]
 
 
+@pytest.mark.parametrize("param", ["source", "origin", "collection"])
+def test_more_names_than_files_are_refused(shared: Served, param: str) -> None:
+    response = shared.http.post(
+        "/v1/documents", data={param: ["a", "b", "c"]}, files=[("file", ("a.md", b"x"))] * 2
+    )
+
+    assert response.status_code == 400
+    assert response.json()["error"]["param"] == param
+
+
+def test_each_file_may_have_a_collection_of_its_own(shared: Served) -> None:
+    files = [("file", (name, b"# Own\n\nText.\n")) for name in ("a.md", "b.md")]
+    shared.http.post("/v1/documents", data={"collection": ["own-1", "own-2"]}, files=files)
+
+    assert [item["source"] for item in listed(shared.http, collection="own-1")] == ["a.md"]
+    assert [item["source"] for item in listed(shared.http, collection="own-2")] == ["b.md"]
+
+
+def test_failed_file_says_whether_its_last_content_answers(shared: Served) -> None:
+    put(shared.http, "kept.md", "# Kept\n\nKept text.\n", collection="kept")
+    files = [("file", (name, BINARY)) for name in ("kept.md", "new.md")]
+    response = shared.http.post("/v1/documents", data={"collection": "kept"}, files=files)
+    failed = {item["source"]: item["still_answers"] for item in response.json()["failed"]}
+
+    assert failed == {"kept.md": True, "new.md": False}
+    assert found(shared.http, "kept text", collections=["kept"]) == ["kept.md"]
+
+
+def test_path_of_a_file_is_the_operators_alone_to_see(tmp_path: Path) -> None:
+    with keyed(tmp_path) as clients:
+        put(clients[STAFF], "a.md", "# A\n\nText.\n", origin="/home/ada/a.md")
+        (item,) = listed(clients[STAFF])
+        whole = clients[STAFF].get(f"/v1/documents/{item['id']}").json()
+
+    assert "/home/ada" not in json.dumps([item, whole])
+
+
 def test_collection_defaults_to_documents_and_groups_to_everyone(tmp_path: Path) -> None:
     with serve(tmp_path) as served:
         put(served.http, "d.md", "# D\n\nText.\n", collection="  ", groups=" , ")

@@ -20,6 +20,7 @@ from unittest.mock import patch
 import httpx
 import pytest
 
+from retrieval import ingest
 from retrieval.documents import Scope
 from retrieval.embedding import HashEmbedder, Vectors
 from retrieval.onnx_embedder import OnnxEmbedder
@@ -254,8 +255,10 @@ def test_starter_documents_come_once_and_stay_away_when_deleted(
 
 
 def test_starter_documents_that_were_interrupted_go_on(
-    tmp_path: Path, starter_documents: set[str]
+    tmp_path: Path, starter_documents: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(ingest, "WINDOW_CHARS", 1)  # one document after the other
+
     class Interrupted(HashEmbedder):
         documents = 0
 

@@ -56,7 +56,7 @@ def _document(source: str, loaded: LoadedText) -> Document:
         collection="documents",
         tenant="default",
         groups=("everyone",),
-        sha256=content_sha256(loaded.text),
+        sha256=content_sha256(loaded.text.encode()),
         generation=1,
         updated_at=datetime(2026, 1, 1, tzinfo=UTC),
     )
