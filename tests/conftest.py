@@ -70,6 +70,7 @@ def start_server(home: Path, variables: Mapping[str, str]) -> ServerProcess:
             return ServerProcess(address.url, address.token, home, process)
         time.sleep(0.1)
     process.kill()
+    process.wait()
     raise AssertionError(f"the server was not ready within {START_TIMEOUT_S} s")
 
 
