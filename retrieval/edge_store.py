@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
+import threading
+import time
+import uuid
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +16,7 @@ import numpy as np
 import qdrant_edge as edge
 
 from retrieval.documents import Document, Passage, Scope, ScoredPassage
+from retrieval.edge_graph import GraphBuilder
 from retrieval.embedding import Vectors
 from retrieval.errors import StoreError
 from retrieval.points import (
@@ -27,16 +32,36 @@ from retrieval.points import (
 )
 
 MANIFEST = "manifest.json"
+CURRENT = "current"  # a file that names the shard's folder
+FIRST_SHARD = "shard"
+SCAN_LIMIT = 10_000  # passages that one query scans in about 5 ms
 _UPSERT_BATCH = 500
+_REPLAY_TOGETHER = 20  # operations that are replayed while others may write
 _EVERY_DOCUMENT = 1 << 31
 
 
-class EdgeStore:
-    """Implements `Store` on an Edge shard; fusion, filters and IDF are the engine's own."""
+logger = logging.getLogger(__name__)
 
-    def __init__(self, folder: Path, manifest: IndexManifest) -> None:
+
+class EdgeStore:
+    """Implements `Store` on an Edge shard; fusion, filters and IDF are the engine's own.
+
+    Passages are found by scanning until `build_graph` has put them into the HNSW graph of their
+    vectors. The engine builds it with the interpreter held, so a child process does that, in a
+    copy; what is written meanwhile is noted and repeated there before the copy takes over.
+    """
+
+    def __init__(
+        self, folder: Path, manifest: IndexManifest, *, scan_limit: int = SCAN_LIMIT
+    ) -> None:
+        self._folder = folder
         self._bm25 = bm25_of(manifest)
-        self._shard = _open(folder, manifest)
+        self._config = _config(manifest, scan_limit=scan_limit)
+        self._shard = _open(folder, manifest, self._config)
+        self._writing = threading.Lock()
+        self._noted: list[edge.UpdateOperation] | None = None  # while a copy is in the making
+        self.scan_limit = scan_limit
+        self.written_at = time.monotonic()
 
     def search(
         self, text: str, vector: Vectors | None, *, scope: Scope, limit: int
@@ -105,7 +130,8 @@ class EdgeStore:
     def flush(self) -> None:
         """Takes 60 to 250 ms, whatever was written: as long as embedding five passages."""
         try:
-            self._shard.flush()
+            with self._writing:
+                self._shard.flush()
         except Exception as error:
             raise StoreError(f"the index cannot be flushed to disk: {error}") from error
 
@@ -139,34 +165,81 @@ class EdgeStore:
             raise StoreError(f"the index cannot be read: {error}") from error
         return {str(hit.value): hit.count for hit in hits if hit.count}
 
-    def optimize(self) -> None:
-        """Build the HNSW graph; holds the interpreter for the whole time, so never while serving.
+    def scanned(self) -> int:
+        """Number of passages that are found by scanning, those deleted since the last graph too."""
+        info = self._shard.info()
+        in_graph = info.indexed_vectors_count - info.points_count  # every sparse vector counts too
+        return int(info.points_count - max(0, in_graph))
 
-        Points that were not optimised yet are found by scanning.
+    def build_graph(self, builder: GraphBuilder) -> bool:
+        """Put every passage into the graph; searches and writes go on. One call at a time.
+
+        False when the builder was stopped; then all is as before.
+
+        Raises:
+            StoreError: the graph could not be built; all is as before.
         """
-        self._shard.optimize()
+        name = f"{FIRST_SHARD}-{uuid.uuid4().hex[:8]}"
+        copy = self._folder / name
+        try:
+            with self._writing:
+                self._shard.flush()
+                shutil.copytree(self._folder / _current(self._folder), copy)
+                self._noted = []
+            if not builder.run(copy):
+                return False
+            self._take_over(name)
+        except OSError as error:
+            raise StoreError(f"the index in {self._folder} cannot be copied: {error}") from error
+        finally:
+            self._noted = None
+            _remove_others(self._folder)
+        return True
+
+    def _take_over(self, name: str) -> None:
+        """Repeat what was written since the copy was made, and search there from now on."""
+        try:
+            shard = edge.EdgeShard.load(str(self._folder / name), self._config)
+            noted = self._noted or []
+            done = 0
+            while len(noted) - done > _REPLAY_TOGETHER:
+                shard.update(noted[done])
+                done += 1
+            with self._writing:
+                for operation in noted[done:]:
+                    shard.update(operation)
+                shard.flush()
+                _write_current(self._folder, name)
+                self._shard = shard  # a search that is under way keeps the old one until its end
+        except Exception as error:
+            raise StoreError(f"the index with its new graph cannot be used: {error}") from error
 
     def close(self) -> None:
         """Release the folder for another process."""
         self._shard.close()
 
     def _update(self, operation: edge.UpdateOperation) -> None:
-        try:
-            self._shard.update(operation)
-        except Exception as error:
-            raise StoreError(f"the index cannot be written: {error}") from error
+        with self._writing:
+            try:
+                self._shard.update(operation)
+            except Exception as error:
+                raise StoreError(f"the index cannot be written: {error}") from error
+            if self._noted is not None:
+                self._noted.append(operation)
+            self.written_at = time.monotonic()
 
 
-def _open(folder: Path, manifest: IndexManifest) -> edge.EdgeShard:
-    shard_folder = folder / "shard"
+def _open(folder: Path, manifest: IndexManifest, config: edge.EdgeConfig) -> edge.EdgeShard:
+    shard_folder = folder / _current(folder)
     stored = folder / MANIFEST
     try:
         if stored.is_file():
             manifest.check(json.loads(stored.read_text()), where=str(folder))
-            return edge.EdgeShard.load(str(shard_folder))
+            _remove_others(folder)  # of a graph whose making was cut short
+            return edge.EdgeShard.load(str(shard_folder), config)
         shutil.rmtree(shard_folder, ignore_errors=True)  # of a making that was cut short
         shard_folder.mkdir(parents=True)
-        shard = edge.EdgeShard.create(str(shard_folder), _config(manifest))
+        shard = edge.EdgeShard.create(str(shard_folder), config)
         for key in KEYWORD_KEYS:
             shard.update(
                 edge.UpdateOperation.create_field_index(key, edge.PayloadSchemaType.Keyword)
@@ -185,12 +258,33 @@ def _open(folder: Path, manifest: IndexManifest) -> edge.EdgeShard:
     return shard
 
 
-def _config(manifest: IndexManifest) -> edge.EdgeConfig:
+def _current(folder: Path) -> str:
+    file = folder / CURRENT
+    return file.read_text().strip() if file.is_file() else FIRST_SHARD
+
+
+def _write_current(folder: Path, name: str) -> None:
+    scratch = folder / f"{CURRENT}.tmp"
+    scratch.write_text(f"{name}\n")
+    scratch.replace(folder / CURRENT)
+
+
+def _remove_others(folder: Path) -> None:
+    current = _current(folder)
+    for other in folder.glob(f"{FIRST_SHARD}*"):
+        if other.name != current:
+            shutil.rmtree(other, ignore_errors=True)
+
+
+def _config(manifest: IndexManifest, *, scan_limit: int) -> edge.EdgeConfig:
+    scanned_kb = max(1, scan_limit * manifest.dimension * 4 // 1024)
     return edge.EdgeConfig(
         vectors={
             DENSE: edge.EdgeVectorParams(size=manifest.dimension, distance=edge.Distance.Cosine)
         },
         sparse_vectors={BM25: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)},
+        hnsw_config=edge.HnswIndexConfig(m=16, ef_construct=100, full_scan_threshold=scanned_kb),
+        optimizers=edge.EdgeOptimizersConfig(indexing_threshold=scanned_kb),
     )
 
 
