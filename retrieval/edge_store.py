@@ -235,8 +235,9 @@ def _open(folder: Path, manifest: IndexManifest, config: edge.EdgeConfig) -> edg
     try:
         if stored.is_file():
             manifest.check(json.loads(stored.read_text()), where=str(folder))
-            _remove_others(folder)  # of a graph whose making was cut short
-            return edge.EdgeShard.load(str(shard_folder), config)
+            shard = edge.EdgeShard.load(str(shard_folder), config)
+            _remove_others(folder)  # what a graph left behind whose making was cut short
+            return shard
         shutil.rmtree(shard_folder, ignore_errors=True)  # of a making that was cut short
         shard_folder.mkdir(parents=True)
         shard = edge.EdgeShard.create(str(shard_folder), config)

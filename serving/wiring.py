@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from retrieval.catalogue import Catalogue
 from retrieval.chunking import Chunker
+from retrieval.edge_graph import GraphMaintenance
 from retrieval.edge_store import EdgeStore
 from retrieval.embedding import Embedder
 from retrieval.errors import StoreError
@@ -82,6 +83,8 @@ def open_twofold(settings: Settings) -> Iterator[Twofold]:
         twofold.ingestor.recover()
         if settings.starter_documents:
             _add_starter_documents(twofold)
+        if isinstance(store, EdgeStore):
+            opened.enter_context(closing(GraphMaintenance(store)))
         yield twofold
 
 
