@@ -242,7 +242,7 @@ def test_link_that_leads_nowhere_is_no_removed_file(docs: Path, home: Path) -> N
 def test_folder_that_cannot_be_read_is_no_empty_one(docs: Path) -> None:
     (docs / "rules").chmod(0)
     docs.chmod(0o755)
-    for parent in docs.parents[:3]:
+    for parent in docs.parents[:4]:
         parent.chmod(0o755)
     as_root = os.geteuid() == 0
     if as_root:

@@ -289,14 +289,21 @@ def test_scenarios_are_worth_it(first_ingest: Scenario, sync: Scenario) -> None:
     assert len(first_ingest.ends_in[0]) == len(BEFORE)
 
 
-@pytest.mark.parametrize(("seed", "kills"), [(1, 1), (2, 3)])
+@pytest.mark.parametrize(("seed", "kills"), [(1, 1), pytest.param(2, 3, marks=pytest.mark.slow)])
 def test_killed_first_ingest_ends_as_an_uninterrupted_one(
     first_ingest: Scenario, seed: int, kills: int
 ) -> None:
     check(first_ingest, first_ingest.moments(seed, kills))
 
 
-@pytest.mark.parametrize(("seed", "kills"), [(1, 1), (2, 2), (3, 2), (4, 4)])
+@pytest.mark.parametrize(
+    ("seed", "kills"),
+    [
+        (1, 1),
+        pytest.param(2, 2, marks=pytest.mark.slow),
+        pytest.param(4, 4, marks=pytest.mark.slow),
+    ],
+)
 def test_killed_sync_ends_as_an_uninterrupted_one(sync: Scenario, seed: int, kills: int) -> None:
     check(sync, sync.moments(seed, kills))
 

@@ -313,7 +313,7 @@ def test_sources_that_do_not_match_the_files_are_400(served: Served) -> None:
     error = refusal(served.http.post(DOCUMENTS, data={"source": "one.md"}, files=files), 400)
 
     assert "2 files" in error["message"]
-    assert "1 sources" in error["message"]
+    assert "1 of source" in error["message"]
 
 
 @pytest.mark.parametrize(
