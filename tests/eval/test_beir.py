@@ -166,7 +166,7 @@ def test_broken_line_is_named(folder: Path, name: str, line: bytes, message: str
         read_dataset(folder)
 
 
-@pytest.mark.parametrize("content", [b"no gzip", gzip.compress(b'{"_id": "a"' * 99)[:-9]])
+@pytest.mark.parametrize("content", [b"no gzip", gzip.compress(b'{"_id": "a"' * 99, mtime=0)[:-9]])
 def test_damaged_archive_is_named(folder: Path, content: bytes) -> None:
     (folder / "corpus.jsonl").unlink()
     (folder / "corpus.jsonl.gz").write_bytes(content)

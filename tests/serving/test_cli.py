@@ -395,7 +395,7 @@ def test_evaluate_of_no_questions_is_told(
         ("bad.jsonl", b'["a.md", "text"]\n'),
         ("bad.jsonl", b"\xff\xfe\n"),
         ("bad.jsonl.gz", b"not gzip at all"),
-        ("bad.jsonl.gz", gzip.compress(b'{"path": "a.md", "text": "x"}\n' * 99)[:-9]),
+        ("bad.jsonl.gz", gzip.compress(b'{"path": "a.md", "text": "x"}\n' * 99, mtime=0)[:-9]),
     ],
 )
 def test_bundle_that_is_none_is_named_with_its_line(
