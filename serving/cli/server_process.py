@@ -67,7 +67,7 @@ def serve_forever(settings: Settings, announce: Callable[[Twofold, Address], Non
             f"listening on {settings.host} lets other machines in, and no keys are set; set "
             'TWOFOLD_KEYS, for example [{"key": "at least 16 characters"}], or use 127.0.0.1'
         )
-    with _listen(settings.host, settings.port) as listener, open_twofold(settings) as twofold:
+    with listening(settings.host, settings.port) as listener, open_twofold(settings) as twofold:
         address = _address(listener)
         server = _server(twofold, address)
         address.write(settings.home)
@@ -83,7 +83,7 @@ def serve_forever(settings: Settings, announce: Callable[[Twofold, Address], Non
 @contextmanager
 def serve_in_thread(settings: Settings) -> Iterator[Address]:
     """The same server on a free local port, for as long as the block runs."""
-    with _listen(LOOPBACK[0], 0) as listener, open_twofold(settings) as twofold:
+    with listening(LOOPBACK[0], 0) as listener, open_twofold(settings) as twofold:
         address = _address(listener)
         server = _server(twofold, address)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
@@ -116,11 +116,17 @@ def _address(listener: socket.socket) -> Address:
 
 
 @contextmanager
-def _listen(host: str, port: int) -> Iterator[socket.socket]:
-    """A listening socket; connections wait in it until the server accepts them."""
+def listening(host: str, port: int) -> Iterator[socket.socket]:
+    """A socket in which connections wait until the server accepts them.
+
+    Raises:
+        SettingsError: the address cannot be had.
+    """
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listener = socket.create_server((host, port), family=family, backlog=128)
+        # Every connection inherits it; without it a reply's body waits 40 ms after its head.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except OSError as error:
         raise SettingsError(
             f"cannot listen on {host}:{port}: {error.strerror or error}; choose another with "

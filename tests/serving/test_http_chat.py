@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import statistics
 import threading
 import time
 from collections.abc import Iterator
@@ -559,6 +560,16 @@ def test_metrics_count_answers_tokens_and_errors(tmp_path: Path) -> None:
     assert f'twofold_errors_total{{error="{GeneratorError.__name__}"}} 1.0' in text
     assert 'twofold_stage_seconds_count{stage="total"} 2.0' in text
     assert "twofold_documents 3.0" in text
+
+
+def test_reply_does_not_wait_for_the_receipt_of_its_head(served: Served) -> None:
+    times = []
+    for _ in range(9):
+        started = time.perf_counter()
+        served.http.get("/healthz")
+        times.append(time.perf_counter() - started)
+
+    assert statistics.median(times) < 0.03  # 2 ms; 44 ms where small packets are held back
 
 
 def test_probes_answer(served: Served) -> None:
