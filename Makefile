@@ -15,7 +15,7 @@ serve: $(READY)
 	$(BIN)/twofold serve
 
 test: $(READY)
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --dist worksteal
 
 # Everything, the slow tests and those in a real browser (Debian: chromium chromium-driver) included.
 test-all: $(READY)

@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from retrieval.errors import (
     DocumentNotFoundError,
@@ -68,9 +69,7 @@ def install(app: FastAPI) -> None:
     """Give every error of the app OpenAI's shape."""
 
     async def ours(_: Request, error: Exception) -> JSONResponse:
-        status = error_status(error)
-        headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
-        return JSONResponse(error_body(error), status_code=status, headers=headers)
+        return _response(error)
 
     async def invalid(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
@@ -85,10 +84,44 @@ def install(app: FastAPI) -> None:
         kind = "invalid_request_error" if error.status_code < 500 else "server_error"
         return JSONResponse(_shape(str(error.detail), kind), status_code=error.status_code)
 
-    for kind in (ServingError, RetrievalError, Exception):
+    for kind in (ServingError, RetrievalError):
         app.add_exception_handler(kind, ours)
+    app.add_middleware(Unforeseen)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)
+
+
+class Unforeseen:
+    """Answers for a handler that failed, so that the server needn't end the connection.
+
+    A handler registered for `Exception` would not do: its error is raised again, and the server
+    then closes the connection, on which the client may have sent its next request already.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send a 500 instead of an error, unless the reply has begun."""
+        begun = False
+
+        async def watched(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except Exception as error:
+            if begun or scope["type"] != "http":
+                raise
+            await _response(error)(scope, receive, send)
+
+
+def _response(error: Exception) -> JSONResponse:
+    status = error_status(error)
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
+    return JSONResponse(error_body(error), status_code=status, headers=headers)
 
 
 def _problem(item: Any) -> str:
