@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from typing import Protocol
 
 from retrieval.documents import Scope, ScoredPassage
@@ -78,16 +80,23 @@ class HybridRetriever:
             return None
 
     def search(
-        self, query: str, k: int, scope: Scope, *, vector: Vectors | None = None
+        self,
+        query: str,
+        k: int | Mapping[str, int],
+        scope: Scope,
+        *,
+        vector: Vectors | None = None,
     ) -> Retrieved:
         """The k best passages of live documents in the scope.
 
-        Pass the query's vector where it is known already; without one it is computed here.
+        With a k for each of several collections, the best of each come first, then the second
+        best, and so on; unless the reranker orders. Pass the query's vector where it is known
+        already; without one it is computed here.
 
         Raises:
             StoreError: the index cannot be searched.
         """
-        if k < 1:
+        if (min(k.values(), default=0) if isinstance(k, Mapping) else k) < 1:
             raise ValueError(f"k must be at least 1, got {k!r}")
         started = time.perf_counter()
         timings: dict[str, float] = {}
@@ -95,8 +104,7 @@ class HybridRetriever:
             vector = self.embed(query)
             timings["embed"] = _ms_since(started)
             started = time.perf_counter()
-        wanted = max(k, RERANK_CANDIDATES if self._reranker else 0)
-        found = self._search_live(query, vector, scope=scope, wanted=wanted)
+        found = self._candidates(query, vector, k, scope)
         timings["search"] = _ms_since(started)
         degraded = [] if vector is not None else ["embedder"]
         reordered = False
@@ -109,7 +117,28 @@ class HybridRetriever:
                 logger.exception("the reranker failed; the fused order stands")
                 degraded.append("reranker")
             timings["rerank"] = _ms_since(started)
-        return Retrieved(tuple(found[:k]), tuple(degraded), timings, reordered)
+        best = _best_of_each(found, k) if isinstance(k, Mapping) else found[:k]
+        return Retrieved(tuple(best), tuple(degraded), timings, reordered)
+
+    def _candidates(
+        self, query: str, vector: Vectors | None, k: int | Mapping[str, int], scope: Scope
+    ) -> list[ScoredPassage]:
+        """In fused order, which says nothing between collections that are searched apart."""
+        read = RERANK_CANDIDATES if self._reranker else 0
+        if not isinstance(k, Mapping):
+            return self._search_live(query, vector, scope=scope, wanted=max(k, read))
+        apart = [
+            self._search_live(
+                query,
+                vector,
+                scope=replace(scope, collections=(name,)),
+                wanted=max(wanted, read // len(k)),
+            )
+            for name, wanted in k.items()
+            if not scope.collections or name in scope.collections
+        ]
+        in_turn = zip_longest(*apart)
+        return [hit for place in in_turn for hit in place if hit is not None]
 
     def _search_live(
         self, query: str, vector: Vectors | None, *, scope: Scope, wanted: int
@@ -147,6 +176,16 @@ class HybridRetriever:
             read = [replace(hit, score=hit.rerank_score or 0.0) for hit in read]
             read.sort(key=lambda hit: (-hit.score, hit.passage.id))
         return [*read, *found[len(read) :]]
+
+
+def _best_of_each(found: Iterable[ScoredPassage], k: Mapping[str, int]) -> list[ScoredPassage]:
+    taken: Counter[str] = Counter()
+    best = []
+    for hit in found:
+        taken[hit.collection] += 1
+        if taken[hit.collection] <= k[hit.collection]:
+            best.append(hit)
+    return best
 
 
 def _ms_since(started: float) -> float:

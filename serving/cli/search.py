@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from serving.cli.connection import checked, connect
 from serving.cli.main import command_parser
 from serving.cli.options import add_collections, add_profile, console, print_json, settings_of
 
+DEFAULT_K = 5
 SNIPPET_CHARS = 300
 
 
@@ -16,12 +18,20 @@ def run(arguments: Sequence[str]) -> int:
     """Find passages, print them with where they came from."""
     parser = command_parser("search")
     parser.add_argument("query")
-    parser.add_argument("-k", type=int, default=5, help="number of passages (default 5)")
+    parser.add_argument(
+        "-k",
+        action="append",
+        default=[],
+        metavar="N",
+        help="number of passages (default 5); COLLECTION=N asks that collection for N, and may be "
+        "given again for another",
+    )
     add_collections(parser)
     parser.add_argument("--json", action="store_true", help="print the whole reply as JSON")
     add_profile(parser)
     options = parser.parse_args(arguments)
-    body = {"query": options.query, "k": options.k, "collections": options.collections}
+    k = _parse_k(options.k, parser)
+    body = {"query": options.query, "k": k, "collections": options.collections}
     with connect(settings_of(options)) as client:
         reply = checked(client.post("/v1/search", json=body))
     if options.json:
@@ -29,6 +39,18 @@ def run(arguments: Sequence[str]) -> int:
     else:
         _print(reply)
     return 0
+
+
+def _parse_k(words: Sequence[str], parser: argparse.ArgumentParser) -> int | dict[str, int]:
+    """`-k 3`, or `-k cases=10 -k statutes=5`."""
+    pairs = [word.rpartition("=") for word in words or [str(DEFAULT_K)]]
+    if not all(number.isdecimal() for _, _, number in pairs):
+        parser.error(f"-k takes N or COLLECTION=N, not {' '.join(words)!r}")
+    if all(equals and name for name, equals, _ in pairs):
+        return {name: int(number) for name, _, number in pairs}
+    if len(pairs) > 1 or pairs[0][1]:
+        parser.error("several -k each say of which collection: -k cases=10 -k statutes=5")
+    return int(pairs[0][2])
 
 
 def _print(reply: dict[str, Any]) -> None:

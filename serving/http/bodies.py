@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import threading
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    model_validator,
+)
 
 from retrieval.documents import Scope
 from router.intents import Route
@@ -26,6 +34,12 @@ def _unicode(text: str) -> str:
 
 
 CollectionName = Annotated[str, AfterValidator(_unicode)]
+K = Annotated[int, Field(ge=1, le=100)]
+Ks = Annotated[dict[CollectionName, K], Field(min_length=1, max_length=20)]
+KOrKs = Annotated[
+    Annotated[K, Tag("number")] | Annotated[Ks, Tag("collections")],
+    Discriminator(lambda value: "collections" if isinstance(value, dict) else "number"),
+]
 
 
 class TextPart(BaseModel):
@@ -133,8 +147,14 @@ class SearchBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     query: Annotated[str, Field(min_length=1)]
-    k: Annotated[int, Field(ge=1, le=100)] = 10
+    k: KOrKs = 10
     collections: list[CollectionName] = []
+
+    @model_validator(mode="after")
+    def _say_collections_once(self) -> Self:
+        if isinstance(self.k, dict) and self.collections:
+            raise ValueError("k names the collections already; leave `collections` out")
+        return self
 
 
 def parse_model(name: str) -> tuple[Route | None, str | None]:

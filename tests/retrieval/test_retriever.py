@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 
 from retrieval.documents import Document, Passage, Scope, ScoredPassage
+from retrieval.edge_store import EdgeStore
 from retrieval.embedding import HashEmbedder, Vectors
 from retrieval.errors import EmbeddingError, StoreError
 from retrieval.reranking import OverlapReranker, Reranker, RerankError
 from retrieval.retriever import RERANK_CANDIDATES, HybridRetriever, Retrieved
+from tests.retrieval.engines import EMBEDDER, INDEX, Place, put
 
 VECTOR = np.full(64, 1 / 8, dtype=np.float32)
 
@@ -330,3 +333,71 @@ def test_search_with_the_shipped_fake_reranker_puts_the_word_match_first() -> No
     store = ListStore(hit("cats sleep", score=0.9), hit("dogs fly", score=0.1))
     found = retriever(store, reranker=OverlapReranker()).search("do dogs fly", 2, Scope())
     assert texts(found) == ["dogs fly", "cats sleep"]
+
+
+# A k for each of several collections, over the real engine.
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EdgeStore]:
+    """Three collections: three cases, two statutes and one letter about dogs, and a secret one."""
+    store = EdgeStore(tmp_path_factory.mktemp("library") / "index", INDEX)
+    numbers = {"cases": 3, "statutes": 2, "letters": 1}
+    for collection, number in numbers.items():
+        for n in range(number):
+            filler = " ".join(["more"] * n)  # the fewer other words, the better the match
+            put(store, f"{collection}{n}", f"dogs {filler}", place=Place(collection=collection))
+    secret = Place(collection="cases", groups=("judges",))
+    put(store, "secret", "dogs dogs", place=secret)
+    yield store
+    store.close()
+
+
+class AllLive:
+    """Every document's first generation answers."""
+
+    revision = 0
+
+    def live_generations(self, document_ids: Iterable[str]) -> dict[str, int]:
+        return dict.fromkeys(document_ids, 1)
+
+
+def found_in(
+    store: EdgeStore, k: int | dict[str, int], scope: Scope | None = None, **parts: Any
+) -> list[str]:
+    searching = HybridRetriever(embedder=EMBEDDER, store=store, catalogue=AllLive(), **parts)
+    found = searching.search("dogs", k, scope or Scope())
+    return [hit.passage.document_id for hit in found.passages]
+
+
+@pytest.mark.parametrize(
+    ("k", "expected"),
+    [
+        ({"cases": 2, "statutes": 1}, ["cases0", "statutes0", "cases1"]),
+        ({"statutes": 1, "cases": 2}, ["statutes0", "cases0", "cases1"]),
+        ({"statutes": 5, "letters": 5}, ["statutes0", "letters0", "statutes1"]),
+        ({"letters": 1}, ["letters0"]),
+        ({"none": 3, "letters": 1}, ["letters0"]),
+    ],
+)
+def test_each_collection_gives_its_own_k(
+    library: EdgeStore, k: dict[str, int], expected: list[str]
+) -> None:
+    assert found_in(library, k) == expected
+
+
+def test_collections_outside_of_the_scope_give_nothing(library: EdgeStore) -> None:
+    within = Scope(collections=("statutes",))
+    assert found_in(library, {"cases": 2, "statutes": 1}, within) == ["statutes0"]
+
+
+def test_reranker_orders_over_collections_and_each_keeps_its_k(library: EdgeStore) -> None:
+    found = found_in(library, {"cases": 1, "statutes": 2}, reranker=ByLength())
+    assert len(found) == 3
+    assert sum(name.startswith("cases") for name in found) == 1
+
+
+@pytest.mark.parametrize("k", [{}, {"cases": 0}, {"cases": 3, "letters": -1}])
+def test_k_of_a_collection_is_at_least_one(library: EdgeStore, k: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        found_in(library, k)

@@ -176,6 +176,7 @@ def script(folder: Path) -> list[tuple[str, ...]]:
         ("search", QUESTION, "-k", "1", "--json"),
         ("search", "socks"),
         ("search", QUESTION, "-k", "0"),
+        ("search", QUESTION, "-k", "rules=1", "-k", "documents=1", "--json"),
         ("ask", QUESTION),
         ("ask", QUESTION, "--json"),
         ("ask", QUESTION, "--max-citations", "1", "--route", "rag"),
@@ -591,6 +592,16 @@ def test_help_is_quick() -> None:
         times.append(time.perf_counter() - started)
 
     assert statistics.median(times) < 0.5
+
+
+@pytest.mark.parametrize(
+    "words", [("-k", "many"), ("-k", "a=b"), ("-k", "=3"), ("-k", "3", "-k", "4"), ("-k", "a=-1")]
+)
+def test_search_names_a_wrong_k(tmp_path: Path, words: tuple[str, ...]) -> None:
+    ran = run("search", QUESTION, *words, home=tmp_path)
+
+    assert ran.status == 2
+    assert "-k" in ran.err
 
 
 def test_output_into_a_closed_pipe_is_no_error(tmp_path: Path, models_dir: Path) -> None:

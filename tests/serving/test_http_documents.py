@@ -319,6 +319,17 @@ def test_search_takes_k_up_to_a_hundred(shared: Served, k: int) -> None:
     assert 1 <= len(found(shared.http, QUESTION, k=k)) <= k
 
 
+def test_search_gives_each_collection_its_own_k(shared: Served) -> None:
+    body: dict[str, Any] = {"query": QUESTION, "k": 100}
+    everything = shared.http.post("/v1/search", json=body).json()["data"]
+    names = {hit["collection"] for hit in everything}
+    assert len(everything) > len(names) > 1
+
+    body["k"] = dict.fromkeys(names, 1) | {"nope": 5}
+    hits = shared.http.post("/v1/search", json=body).json()["data"]
+    assert sorted(hit["collection"] for hit in hits) == sorted(names)
+
+
 def test_search_stays_in_its_collections(shared: Served) -> None:
     assert found(shared.http, QUESTION, collections=["nope"]) == []
 
