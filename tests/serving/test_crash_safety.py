@@ -105,17 +105,25 @@ def ingest(words: Sequence[str], home: Path, moment: Moment | None, told: Connec
     told.send((ran.status, ran.out + ran.err, lines()))
 
 
-class SlowEmbedder(SwitchableEmbedder):
-    """Long enough to be interrupted."""
+class InterruptedEmbedder(SwitchableEmbedder):
+    """Somebody presses Ctrl+C when it has embedded so many texts."""
+
+    def __init__(self, texts: int) -> None:
+        super().__init__()
+        self._left = texts
 
     def embed(self, texts: Sequence[str]) -> Vectors:
-        time.sleep(0.02 * len(texts))
+        time.sleep(0.02 * len(texts))  # so that the rest is not done before anybody is heard
+        if self._left:
+            self._left = max(0, self._left - len(texts))
+            if not self._left:
+                os.kill(os.getpid(), signal.SIGINT)
         return super().embed(texts)
 
 
-def ingest_slowly(folder: Path, home: Path, told: Connection) -> None:
+def ingest_slowly(folder: Path, home: Path, told: Connection, interrupt_at: int) -> None:
     """In the child: 40 documents take some seconds."""
-    embedder = SlowEmbedder()
+    embedder = InterruptedEmbedder(interrupt_at)
     with (
         patch("retrieval.ingest.WINDOW_CHARS", 500),
         patch("retrieval.indexing.SLICE", 2),
@@ -321,16 +329,12 @@ def test_hundred_kills_end_as_none(first_ingest: Scenario, sync: Scenario) -> No
 
 
 def slow_child(folder: Path, home: Path, *, interrupt_at: int = 0) -> tuple[int, str, str, int]:
-    """Status, output, errors and the number of embedded texts; SIGINT at so many documents."""
+    """Status, output, errors and the number of embedded texts; SIGINT at so many of them."""
     ours, theirs = FORKS.Pipe()
-    process = FORKS.Process(target=ingest_slowly, args=(folder, home, theirs))
+    process = FORKS.Process(target=ingest_slowly, args=(folder, home, theirs, interrupt_at))
     process.start()
     theirs.close()
     assert ours.recv() == "begun"
-    while interrupt_at and count_live(home) < interrupt_at:
-        time.sleep(0.01)
-    if interrupt_at and process.pid is not None:
-        os.kill(process.pid, signal.SIGINT)
     assert ours.poll(ENDS_WITHIN_S)
     told: tuple[int, str, str, int] = ours.recv()
     process.join()
@@ -356,7 +360,7 @@ def test_interrupted_ingest_goes_on_where_it_was(folder: Path) -> None:
     docs, home = folder / "interrupted", folder / "interrupted-home"
     write(docs, {f"{n}.md": text(f"Document {n}", f"Fact {n}.", f"More {n}.") for n in range(40)})
     variables_of(home)
-    status, out, err, first = slow_child(docs, home, interrupt_at=18)
+    status, out, err, first = slow_child(docs, home, interrupt_at=38)
     indexed = count_live(home)
     again = slow_child(docs, home)
 
