@@ -124,6 +124,7 @@ class InterruptedEmbedder(SwitchableEmbedder):
 def ingest_slowly(folder: Path, home: Path, told: Connection, interrupt_at: int) -> None:
     """In the child: 40 documents take some seconds."""
     embedder = InterruptedEmbedder(interrupt_at)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored below a background job
     with (
         patch("retrieval.ingest.WINDOW_CHARS", 500),
         patch("retrieval.indexing.SLICE", 2),
