@@ -246,7 +246,10 @@ def test_folder_that_cannot_be_read_is_no_empty_one(docs: Path) -> None:
         parent.chmod(0o755)
     as_root = os.geteuid() == 0
     if as_root:
-        os.seteuid(65534)
+        try:
+            os.seteuid(65534)
+        except OSError:
+            pytest.skip("there is no other user here whom a folder could be closed to")
     try:
         found = list(Root(docs).files())
     finally:
