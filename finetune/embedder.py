@@ -26,7 +26,6 @@ from finetune.training_run import Objective, Schedule, run, save_adapter
 if TYPE_CHECKING:
     import torch
 
-
 TEXTS_AT_A_TIME = 16
 
 

@@ -2,8 +2,8 @@
 
     python -m retrieval.edge_graph SHARD
 
-`EdgeShard.optimize()` holds the interpreter for its whole length (40 s at 100,000 passages), so a
-server never calls it. `GraphMaintenance` has it done whenever too many passages are scanned.
+`EdgeShard.optimize()` holds the interpreter for its whole length (two minutes at 100,000 passages),
+so a server never calls it. `GraphMaintenance` has it done whenever too many are scanned.
 """
 
 from __future__ import annotations
@@ -118,6 +118,8 @@ class GraphMaintenance:
 
     def _is_due(self) -> bool:
         scanned = self._store.scanned()
+        if scanned <= self._store.scan_limit:
+            return False
         limit = max(self._store.scan_limit, self._store.count() // 10)
         quiet = time.monotonic() - self._store.written_at >= self._quiet_s
         return scanned > (limit if quiet else 10 * limit)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import shutil
 import threading
 import time
@@ -35,14 +34,11 @@ MANIFEST = "manifest.json"
 CURRENT = "current"  # a file that names the shard's folder
 FIRST_SHARD = "shard"
 SCAN_LIMIT = 10_000  # passages that one query scans in about 2 ms
-GRAPH_SEARCH_WIDTH = 512  # ef: candidates kept on the way; recall@50 at 16,000 passages .995
+GRAPH_SEARCH_WIDTH = 512  # ef: candidates kept on the way; see docs/LOG.md
 GRAPH_BUILD_WIDTH = 200  # ef_construct
 _UPSERT_BATCH = 500
 _REPLAY_TOGETHER = 20  # operations that are replayed while others may write
 _EVERY_DOCUMENT = 1 << 31
-
-
-logger = logging.getLogger(__name__)
 
 
 class EdgeStore:

@@ -86,9 +86,9 @@ def install(app: FastAPI) -> None:
 
     for kind in (ServingError, RetrievalError):
         app.add_exception_handler(kind, ours)
-    app.add_middleware(Unforeseen)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)
+    app.add_middleware(Unforeseen)
 
 
 class Unforeseen:

@@ -125,9 +125,16 @@ def test_searches_go_on_while_the_graph_is_built(store: EdgeStore) -> None:
 
 def test_stopped_build_changes_nothing(store: EdgeStore, tmp_path: Path) -> None:
     builder = GraphBuilder()
-    threading.Timer(0.3, builder.stop).start()
 
+    def stop_when_it_runs() -> None:
+        while builder._child is None:
+            time.sleep(0.001)
+        builder.stop()
+
+    stopping = threading.Thread(target=stop_when_it_runs)
+    stopping.start()
     assert not store.build_graph(builder)
+    stopping.join()
 
     assert store.scanned() == FILLED
     assert [folder.name for folder in (tmp_path / "index").glob("shard*")] == ["shard"]

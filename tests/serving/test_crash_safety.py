@@ -310,6 +310,7 @@ def test_killed_first_ingest_ends_as_an_uninterrupted_one(
     [
         (1, 1),
         pytest.param(2, 2, marks=pytest.mark.slow),
+        pytest.param(3, 2, marks=pytest.mark.slow),
         pytest.param(4, 4, marks=pytest.mark.slow),
     ],
 )
