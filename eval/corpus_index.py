@@ -19,6 +19,7 @@ from retrieval.embedding import Embedder
 from retrieval.folder_index import FolderIndex, open_folder_index
 from retrieval.ingest import SourceFile
 from retrieval.reranking import Reranker
+from retrieval.retriever import RERANK_WEIGHT
 
 COMPLETE = "complete"  # a file that says that every document is in the index beside it
 _SUFFIX = "/_.md"  # a text without a title gets its file's name; of this one nothing is left
@@ -42,6 +43,7 @@ class Pipeline:
     reranker: Reranker | None
     passage_tokens: int
     language: str
+    rerank_weight: float = RERANK_WEIGHT
     trained_on: tuple[str, ...] = ()
 
     def index_name(self, dataset: Dataset) -> str:
@@ -72,6 +74,7 @@ def open_corpus_index(
             passage_tokens=pipeline.passage_tokens,
             language=pipeline.language,
             reranker=pipeline.reranker,
+            rerank_weight=pipeline.rerank_weight,
         ) as index,
     ):
         if not (folder / COMPLETE).exists():

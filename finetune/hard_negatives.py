@@ -7,19 +7,21 @@ its own organisation; its passage is the positive one and the neighbours are neg
 without an answer has negatives alone. The retrieval sets that may train shipped weights
 (`retrieval_data.SETS`, BEIR layout below DIR): cut into passages as for the index; positive is the
 best found piece of the gold document that holds the answer, negatives are found pieces without it.
+Questions to a tenth of the documents are marked as held out.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
-import random
 import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 from finetune.retrieval_data import (
     HELD_OUT,
+    HELD_OUT_SUFFIX,
     SETS,
     WRITTEN,
     Group,
@@ -31,13 +33,12 @@ from finetune.retrieval_data import (
 from retrieval.documents import Scope, ScoredPassage
 from retrieval.embedding import Embedder
 from retrieval.ingest import SourceFile
+from retrieval.retriever import RERANK_CANDIDATES
 from retrieval.temporary import temporary_retriever
 from starter.bundle import WrittenPassage
 
-SEED = 20261125
-QUESTIONS_PER_SET = 3500
-PASSAGE_TOKENS = 128
-FOUND = 12  # passages looked at for each question
+PASSAGE_TOKENS = 96
+FOUND = RERANK_CANDIDATES  # passages looked at for each question
 NEGATIVES = 8  # at most, the best ranked first
 
 logger = logging.getLogger(__name__)
@@ -94,20 +95,24 @@ def from_help_centres(
 
 
 def from_retrieval_set(folder: Path, embedder: Embedder) -> Iterator[Group]:
-    """A fixed sample of the set's questions."""
+    """All of the set's questions that the retriever finds the answer to."""
     documents, questions = judged(folder)
     files = [
         SourceFile(f"{name}.md", f"# {title}\n\n{text}\n".encode())
         for name, (title, text) in documents.items()
     ]
-    questions = random.Random(SEED).sample(questions, min(QUESTIONS_PER_SET, len(questions)))
     with temporary_retriever(files, embedder, passage_tokens=PASSAGE_TOKENS) as retriever:
         for question in questions:
-            group = _group(
-                folder.name, question, retriever.search(question.text, FOUND, Scope()).passages
-            )
+            hits = retriever.search(question.text, FOUND, Scope()).passages
+            name = folder.name + (HELD_OUT_SUFFIX if held_out(question.document) else "")
+            group = _group(name, question, hits)
             if group is not None:
                 yield group
+
+
+def held_out(document: str) -> bool:
+    """A tenth of a set's documents, always the same."""
+    return zlib.crc32(document.encode()) % 10 == 0
 
 
 def _group(name: str, question: JudgedQuestion, hits: tuple[ScoredPassage, ...]) -> Group | None:

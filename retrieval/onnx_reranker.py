@@ -8,15 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from retrieval.documents import Passage
 from retrieval.errors import RetrievalError
 from retrieval.onnx_export import Kind, ensure_exported
 from retrieval.onnx_model import OnnxModel, OnnxModelError
-from retrieval.reranking import RerankError
+from retrieval.reranking import RerankError, sigmoid
+from retrieval.windows import best_window
+from retrieval.words import content_words
 
-MAX_TOKENS = 256  # of question and passage together; longer passages are cut
+MAX_TOKENS = 256  # of question and passage together; what is longer is cut
+WINDOW_TOKENS = 96  # of a passage's text that are read; by measurement, docs/LOG.md
 CALIBRATION_FILE = "calibration.json"
 
 
@@ -41,12 +42,15 @@ class Calibration:
 class OnnxReranker:
     """Reads the question and a passage together; its scores are probabilities of relevance."""
 
-    def __init__(self, folder: Path, calibration: Calibration) -> None:
+    def __init__(
+        self, folder: Path, calibration: Calibration, *, window_tokens: int = WINDOW_TOKENS
+    ) -> None:
         try:
             self._model = OnnxModel(folder, max_tokens=MAX_TOKENS)
         except OnnxModelError as error:
             raise RerankError(str(error)) from error
         self._calibration = calibration
+        self._window_tokens = window_tokens
         self.name = self._model.name
 
     @classmethod
@@ -68,13 +72,23 @@ class OnnxReranker:
     def rerank(
         self, query: str, passages: Sequence[Passage], *, budget_ms: float = math.inf
     ) -> list[float]:
-        """Probabilities in (0, 1)."""
-        logits = self.logits([(query, passage.searchable) for passage in passages], budget_ms)
+        """Probabilities in (0, 1), of each passage's context and its best window."""
+        words = content_words(query)
+        logits = self.logits(
+            [(query, self._window(words, passage)) for passage in passages], budget_ms
+        )
         calibration = self._calibration
-        return [
-            float(1 / (1 + np.exp(-(calibration.slope * logit + calibration.intercept))))
-            for logit in logits
-        ]
+        return [sigmoid(calibration.slope * logit + calibration.intercept) for logit in logits]
+
+    def _window(self, words: frozenset[int], passage: Passage) -> str:
+        window = best_window(
+            words, passage.text, tokens=self._window_tokens, count_tokens=self._count_tokens
+        )
+        return "\n".join(part for part in (passage.context, window) if part)
+
+    def _count_tokens(self, texts: Sequence[str]) -> list[int]:
+        encodings = self._model.tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        return [len(encoding.ids) for encoding in encodings]
 
     def logits(self, pairs: Sequence[tuple[str, str]], budget_ms: float = math.inf) -> list[float]:
         """The model's own scale, of (question, passage) texts."""

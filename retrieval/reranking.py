@@ -11,6 +11,8 @@ from typing import Protocol
 from retrieval.documents import Passage
 from retrieval.errors import RetrievalError
 
+MAX_LOG_ODDS = 10.0
+
 
 class RerankError(RetrievalError):
     """The reranker could not be loaded or could not run."""
@@ -27,7 +29,7 @@ class Reranker(Protocol):
     def rerank(
         self, query: str, passages: Sequence[Passage], *, budget_ms: float = math.inf
     ) -> list[float]:
-        """One score a passage, in their order; higher is more relevant.
+        """For each passage, in their order, the probability that it answers the query.
 
         Once the budget is spent no other passage is begun: scores are missing at the end then.
 
@@ -35,6 +37,18 @@ class Reranker(Protocol):
             RerankError: the model failed.
         """
         ...
+
+
+def sigmoid(logit: float) -> float:
+    """The probability in (0, 1) whose log odds are the logit, or MAX_LOG_ODDS if that is less."""
+    return 1 / (1 + math.exp(-min(max(logit, -MAX_LOG_ODDS), MAX_LOG_ODDS)))
+
+
+def log_odds(probability: float) -> float:
+    """In [-MAX_LOG_ODDS, MAX_LOG_ODDS]: beyond it a reranker's certainty counts no more."""
+    floor = sigmoid(-MAX_LOG_ODDS)
+    probability = min(max(probability, floor), 1 - floor)
+    return math.log(probability / (1 - probability))
 
 
 class CrossEncoderReranker:
@@ -60,14 +74,19 @@ class CrossEncoderReranker:
     def rerank(
         self, query: str, passages: Sequence[Passage], *, budget_ms: float = math.inf
     ) -> list[float]:
-        """Scores of the model's own scale; the budget is looked at between batches."""
+        """Sigmoids of the model's logits; the budget is looked at between batches."""
+        import torch
+
         ends = time.perf_counter() + budget_ms / 1000
         pairs = [(query, passage.searchable) for passage in passages]
         scores: list[float] = []
         while len(scores) < len(pairs) and time.perf_counter() < ends:
             batch = pairs[len(scores) : len(scores) + self._batch_size]
             try:
-                scores += map(float, self._model.predict(batch, show_progress_bar=False))
+                logits = self._model.predict(
+                    batch, show_progress_bar=False, activation_fn=torch.nn.Identity()
+                )
+                scores += [sigmoid(float(logit)) for logit in logits]
             except Exception as error:
                 raise RerankError(
                     f"{self.name} failed on {len(pairs)} passages: {error}"

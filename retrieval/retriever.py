@@ -14,10 +14,11 @@ from typing import Protocol
 from retrieval.documents import Scope, ScoredPassage
 from retrieval.embedding import Embedder, Vectors
 from retrieval.errors import EmbeddingError
-from retrieval.reranking import Reranker, RerankError
+from retrieval.reranking import Reranker, RerankError, log_odds
 from retrieval.store import Store
 
 RERANK_CANDIDATES = 20
+RERANK_WEIGHT = 0.1  # by measurement, docs/LOG.md
 SEARCH_REPEATS = 5  # more documents than that are not replaced during one search
 
 logger = logging.getLogger(__name__)
@@ -38,15 +39,11 @@ class LiveGenerations(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Retrieved:
-    """Passages, best first; `degraded` names the parts that failed on the way.
-
-    `reordered` says that the reranker decided the order.
-    """
+    """Passages, best first; `degraded` names the parts that failed on the way."""
 
     passages: tuple[ScoredPassage, ...]
     degraded: tuple[str, ...] = ()
     timings_ms: Mapping[str, float] = field(default_factory=dict)
-    reordered: bool = False
 
 
 class HybridRetriever:
@@ -60,15 +57,18 @@ class HybridRetriever:
         catalogue: LiveGenerations,
         reranker: Reranker | None = None,
         rerank_budget_ms: float = math.inf,
-        reranker_orders: bool = True,
+        rerank_weight: float = RERANK_WEIGHT,
     ) -> None:
-        """Unless `reranker_orders`, its scores are only noted and the fused order stands."""
+        """`rerank_weight`: what a unit of the reranker's log odds adds to a fused score.
+
+        At 0 its scores are only noted and the fused order stands.
+        """
         self._embedder = embedder
         self._store = store
         self._catalogue = catalogue
         self._reranker = reranker
         self._rerank_budget_ms = rerank_budget_ms
-        self._reranker_orders = reranker_orders
+        self._rerank_weight = rerank_weight
 
     def embed(self, query: str) -> Vectors | None:
         """(d,) the query's vector, or None when the embedder is down: BM25 goes on without."""
@@ -90,7 +90,7 @@ class HybridRetriever:
         """The k best passages of live documents in the scope.
 
         With a k for each of several collections, the best of each come first, then the second
-        best, and so on; unless the reranker orders. Pass the query's vector where it is known
+        best, and so on; unless the reranker has a say. Pass the query's vector where it is known
         already; without one it is computed here.
 
         Raises:
@@ -107,18 +107,16 @@ class HybridRetriever:
         found = self._candidates(query, vector, k, scope)
         timings["search"] = _ms_since(started)
         degraded = [] if vector is not None else ["embedder"]
-        reordered = False
         if self._reranker and found:
             started = time.perf_counter()
             try:
                 found = self._reranked(self._reranker, query, found)
-                reordered = self._reranker_orders
             except RerankError:
                 logger.exception("the reranker failed; the fused order stands")
                 degraded.append("reranker")
             timings["rerank"] = _ms_since(started)
         best = _best_of_each(found, k) if isinstance(k, Mapping) else found[:k]
-        return Retrieved(tuple(best), tuple(degraded), timings, reordered)
+        return Retrieved(tuple(best), tuple(degraded), timings)
 
     def _candidates(
         self, query: str, vector: Vectors | None, k: int | Mapping[str, int], scope: Scope
@@ -168,12 +166,15 @@ class HybridRetriever:
     def _reranked(
         self, reranker: Reranker, query: str, found: list[ScoredPassage]
     ) -> list[ScoredPassage]:
-        """Those that were read in the budget by their score, before the rest in fused order."""
+        """Those that were read in the budget by both scores, before the rest in fused order."""
         passages = [hit.passage for hit in found[:RERANK_CANDIDATES]]
         scores = reranker.rerank(query, passages, budget_ms=self._rerank_budget_ms)
-        read = [replace(hit, rerank_score=score) for hit, score in zip(found, scores, strict=False)]
-        if self._reranker_orders:
-            read = [replace(hit, score=hit.rerank_score or 0.0) for hit in read]
+        weight = self._rerank_weight
+        read = [
+            replace(hit, rerank_score=score, score=hit.fused_score + weight * log_odds(score))
+            for hit, score in zip(found, scores, strict=False)
+        ]
+        if weight:
             read.sort(key=lambda hit: (-hit.score, hit.passage.id))
         return [*read, *found[len(read) :]]
 

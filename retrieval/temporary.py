@@ -11,7 +11,7 @@ from retrieval.embedding import Embedder
 from retrieval.folder_index import open_folder_index
 from retrieval.ingest import SourceFile
 from retrieval.reranking import Reranker
-from retrieval.retriever import HybridRetriever
+from retrieval.retriever import RERANK_WEIGHT, HybridRetriever
 
 
 @contextmanager
@@ -21,7 +21,7 @@ def temporary_retriever(
     *,
     passage_tokens: int,
     reranker: Reranker | None = None,
-    reranker_orders: bool = True,
+    rerank_weight: float = RERANK_WEIGHT,
 ) -> Iterator[HybridRetriever]:
     """A retriever over the files, whose index is removed at the end."""
     with (
@@ -31,7 +31,7 @@ def temporary_retriever(
             embedder,
             passage_tokens=passage_tokens,
             reranker=reranker,
-            reranker_orders=reranker_orders,
+            rerank_weight=rerank_weight,
         ) as index,
     ):
         for file in files:

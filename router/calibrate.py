@@ -127,11 +127,7 @@ def starter_cases(embedder: Embedder, reranker: Reranker, passage_tokens: int) -
     ]
     questions = [q for q in bundle.read_questions(split="dev") if q.route == "rag"]
     with temporary_retriever(
-        files,
-        embedder,
-        passage_tokens=passage_tokens,
-        reranker=reranker,
-        reranker_orders=False,
+        files, embedder, passage_tokens=passage_tokens, reranker=reranker
     ) as retriever:
         finder = EvidenceFinder(embedder)
         for question in questions:
@@ -150,9 +146,7 @@ def written_cases(embedder: Embedder, reranker: Reranker) -> Iterator[Case]:
         )
         for number, row in enumerate(rows)
     ]
-    with temporary_retriever(
-        files, embedder, passage_tokens=512, reranker=reranker, reranker_orders=False
-    ) as retriever:
+    with temporary_retriever(files, embedder, passage_tokens=512, reranker=reranker) as retriever:
         finder = EvidenceFinder(embedder)
         for row in rows:
             scope = Scope(collections=(row.organisation,))

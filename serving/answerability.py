@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.documents import ScoredPassage
+from retrieval.reranking import MAX_LOG_ODDS, log_odds
 from serving.evidence import Evidence
 
 Floats = NDArray[np.float32]
@@ -40,7 +41,6 @@ RERANK_SIGNALS = (
     "joint_relevance",
 )
 TOP_UNITS = 3
-MAX_LOGIT = 10.0  # beyond it a reranker's certainty counts no more
 
 logger = logging.getLogger(__name__)
 
@@ -78,20 +78,14 @@ def rerank_signals(passages: Sequence[ScoredPassage], evidence: Sequence[Evidenc
 
     The joint relevance is the log of the summed odds.
     """
-    odds = np.array([_log_odds(hit.rerank_score) for hit in passages])  # (passages,)
-    best = [*np.sort(odds)[::-1], -MAX_LOGIT, -MAX_LOGIT][:3]
+    unread = -MAX_LOG_ODDS  # as if it were irrelevant
+    odds = np.array(
+        [unread if hit.rerank_score is None else log_odds(hit.rerank_score) for hit in passages]
+    )  # (passages,)
+    best = [*np.sort(odds)[::-1], unread, unread][:3]
     closest = int(_best_units(passages, evidence).argmax())
     values = (*best, odds[closest], np.log(np.exp(odds).sum()))
     return np.array(values, dtype=np.float32)
-
-
-def _log_odds(probability: float | None) -> float:
-    """Of a passage that was not read: as if it were irrelevant."""
-    if probability is None:
-        return -MAX_LOGIT
-    floor = 1 / (1 + np.exp(MAX_LOGIT))
-    probability = min(max(probability, floor), 1 - floor)
-    return float(np.log(probability / (1 - probability)))
 
 
 def _best_units(passages: Sequence[ScoredPassage], evidence: Sequence[Evidence]) -> Floats:

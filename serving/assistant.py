@@ -150,9 +150,7 @@ class Assistant:
         degraded = found.degraded
         with clock.stage("evidence"):
             try:
-                passages, evidence = self.evidence.find(
-                    request.question, vector, found.passages, keep_order=found.reordered
-                )
+                passages, evidence = self.evidence.find(request.question, vector, found.passages)
             except EmbeddingError:
                 logger.exception("the embedder failed; words alone decide")
                 vector, degraded = None, (*degraded, "embedder")

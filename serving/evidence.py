@@ -16,6 +16,7 @@ import numpy as np
 
 from retrieval.documents import ScoredPassage
 from retrieval.embedding import Embedder, Vectors
+from retrieval.reranking import log_odds
 from retrieval.words import content_words
 from serving.sentences import Unit, units
 
@@ -25,6 +26,7 @@ REMEMBERED_UNITS = 20_000  # whose vectors are kept: about 30 MB
 WORD_WEIGHT = 0.35  # share of a unit's score that matching words make up
 UNIT_WEIGHT = 1.0  # what a passage's best unit adds to the passage's own cosine
 BM25_WEIGHT = 0.015  # what a point of BM25 adds
+RELEVANCE_WEIGHT = 0.03  # what a unit of the reranker's log odds adds
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +57,17 @@ class EvidenceFinder:
         question: str,
         vector: Vectors | None,
         passages: Sequence[ScoredPassage],
-        *,
-        keep_order: bool = False,
     ) -> tuple[tuple[ScoredPassage, ...], tuple[Evidence, ...]]:
         """The passages in the order of their support, and their units, best first.
 
-        Without a vector (the embedder is down) only words count, and the order stays; so it does
-        with `keep_order`, for passages that stand in the order of a reranker.
+        Without a vector (the embedder is down) only words count, and the order stays.
 
         Raises:
             EmbeddingError: the embedder fails now.
         """
         passages = tuple(passages[:PASSAGES_READ])
         found = self._score(question, vector, passages)
-        if vector is not None and not keep_order:
+        if vector is not None:
             order = _by_support(passages, found)
             passages = tuple(passages[index] for index in order)
             place = {old: new for new, old in enumerate(order)}
@@ -121,12 +120,20 @@ def _heading(hit: ScoredPassage) -> str:
 
 
 def _by_support(passages: Sequence[ScoredPassage], evidence: Sequence[Evidence]) -> list[int]:
-    """Indices, best first: cosine of passage + UNIT_WEIGHT * best unit + BM25_WEIGHT * BM25."""
+    """Indices, best first, by cosine of the passage, its best unit's, BM25, and its relevance.
+
+    A passage that the reranker had no time for counts as the least relevant one it read.
+    """
+    relevances = [hit.rerank_score for hit in passages if hit.rerank_score is not None]
+    least = min(relevances, default=0.5)
     best = [-1.0] * len(passages)
     for item in evidence:
         best[item.index] = max(best[item.index], item.cosine)
     support = [
-        (hit.dense_score or 0.0) + UNIT_WEIGHT * unit + BM25_WEIGHT * (hit.bm25_score or 0.0)
+        (hit.dense_score or 0.0)
+        + UNIT_WEIGHT * unit
+        + BM25_WEIGHT * (hit.bm25_score or 0.0)
+        + RELEVANCE_WEIGHT * log_odds(least if hit.rerank_score is None else hit.rerank_score)
         for hit, unit in zip(passages, best, strict=True)
     ]
     return sorted(range(len(passages)), key=lambda index: (-support[index], index))

@@ -22,6 +22,7 @@ _ABBREVIATIONS = (
 )
 _BOUNDARY = re.compile(r"(?<=[.!?])[\"'”’)*_]*\s+(?=[\"'“‘(*_\[]*[A-Z0-9€£$`])")
 _SEPARATOR_ROW = re.compile(r"^\s*\|?\s*:?-{2,}:?\s*(\|\s*:?-{2,}:?\s*)*\|?\s*$")
+_LABEL = re.compile(r"(\*\*|__)(?:(?!\1).)+\1\s+")  # a bold lead-in with its own full stop
 _LIST_MARK = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+")
 
 
@@ -95,6 +96,8 @@ def _sentences(lines: list[tuple[int, str]]) -> Iterator[Unit]:
         before = text[start : boundary.start()].rstrip(".").rsplit(None, 1)
         if before and before[-1].strip("(").lower() in _ABBREVIATIONS:
             continue
+        if _LABEL.fullmatch(text, start, boundary.end()):
+            continue  # it names what the next sentence says: alone it answers nothing
         yield _unit(text, start, boundary.start(), base)
         start = boundary.end()
     yield _unit(text, start, len(text), base)

@@ -114,7 +114,7 @@ def _assemble(
         catalogue=catalogue,
         reranker=reranker,
         rerank_budget_ms=settings.rerank_budget_ms,
-        reranker_orders=settings.reranker_orders,
+        rerank_weight=settings.rerank_weight,
     )
     try:
         head = IntentHead.load(settings.router_head or bundle.ROUTER_HEAD, embedder=embedder.name)

@@ -18,7 +18,7 @@ from serving.cli.main import command_parser
 if TYPE_CHECKING:
     from serving.settings import Settings
 
-# Import name -> distribution. The second group belongs to the extra `models`.
+# Import name -> distribution.
 NEEDED = {
     "bs4": "beautifulsoup4",
     "fastapi": "fastapi",
@@ -46,12 +46,16 @@ NEEDED = {
     "peft": "peft",
     "uvicorn": "uvicorn",
 }
-OPTIONAL = {
-    "sentence_transformers": "sentence-transformers",
-    "bitsandbytes": "bitsandbytes",
-    "accelerate": "accelerate",
+EXTRAS = {
+    "models": {
+        "accelerate": "accelerate",
+        "bitsandbytes": "bitsandbytes",
+        "sentence_transformers": "sentence-transformers",
+    },
+    "evaluate": {"ir_measures": "ir-measures", "matplotlib": "matplotlib"},
+    "train": {"sklearn": "scikit-learn"},
 }
-PROFILES_WITH_MODELS = ("gpu-24gb",)  # whose generator needs the extra
+PROFILES_WITH_MODELS = ("gpu-24gb",)  # whose generator needs the extra of that name
 MIN_FREE_GIB = 1.0
 
 
@@ -92,17 +96,21 @@ def _python() -> Finding:
 
 def _packages(profile: str) -> list[Finding]:
     needs_models = profile in PROFILES_WITH_MODELS
+    groups = [("twofold", NEEDED, True)]
+    groups += [
+        (f"'twofold[{extra}]'", names, needs_models and extra == "models")
+        for extra, names in EXTRAS.items()
+    ]
     findings = []
-    for names, required in ((NEEDED, True), (OPTIONAL, needs_models)):
+    for requirement, names, required in groups:
         for module, distribution in names.items():
-            extra = "twofold" if names is NEEDED else "'twofold[models]'"
             missing = util.find_spec(module) is None
             findings.append(
                 Finding(
                     distribution,
                     ok=not missing,
                     state="missing" if missing else metadata.version(distribution),
-                    remedy=f"pip install {extra}",
+                    remedy=f"pip install {requirement}",
                     required=required,
                 )
             )
@@ -203,9 +211,14 @@ def _print_settings(profile: str) -> None:
             "\nInstall the packages above, then `twofold doctor --settings` lists them.\n"
         )
         return
-    from serving.settings import PREFIX, load_settings
+    from serving.errors import SettingsError
+    from serving.settings import PREFIX, Settings, load_settings
 
-    settings = load_settings(profile)
+    try:
+        settings: Settings | None = load_settings(profile)
+    except SettingsError:  # said above; the names are what helps to mend it
+        settings = None
     sys.stdout.write("\nSettings (set as environment variables):\n")
-    for name in type(settings).model_fields:
-        sys.stdout.write(f"  {PREFIX}{name.upper()} = {getattr(settings, name)}\n")
+    for name in Settings.model_fields:
+        value = "" if settings is None else f" = {getattr(settings, name)}"
+        sys.stdout.write(f"  {PREFIX}{name.upper()}{value}\n")

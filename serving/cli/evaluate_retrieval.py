@@ -106,6 +106,7 @@ def _pipeline(settings: Settings) -> Pipeline:
         reranker=wiring.build_reranker(settings),
         passage_tokens=settings.passage_tokens,
         language=settings.language,
+        rerank_weight=settings.rerank_weight,
         trained_on=SETS if BUNDLED in (settings.embedder, settings.reranker) else (),
     )
 
@@ -124,6 +125,7 @@ def _record(
         "embedder": pipeline.embedder.name,
         "reranker": pipeline.reranker.name if pipeline.reranker else None,
         "rerank_candidates": RERANK_CANDIDATES if pipeline.reranker else None,
+        "rerank_weight": pipeline.rerank_weight if pipeline.reranker else None,
         "passage_tokens": pipeline.passage_tokens,
         "language": pipeline.language,
         "queries_per_dataset": options.queries,

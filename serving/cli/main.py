@@ -18,7 +18,7 @@ COMMANDS = {
     "evaluate": "measure answers, or each stage of the search, on known questions",
     "doctor": "say what is installed, what is missing and how to get it",
 }
-ROOMS = ("retrieval", "router", "serving", "eval")
+ROOMS = ("retrieval", "router", "finetune", "serving", "eval")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -34,7 +34,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def evaluate(*words: str | Path, home: Path) -> Ran:
     """Over predictable vectors; every cross-encoder by name is the one that counts words."""
     with patch.object(wiring, "CrossEncoderReranker", lambda name: OverlapReranker()):
-        return run("evaluate", "retrieval", *map(str, words), home=home)
+        variables = {"TWOFOLD_RERANK_WEIGHT": "1"}
+        return run("evaluate", "retrieval", *map(str, words), home=home, variables=variables)
 
 
 def evaluated(*words: str | Path, home: Path) -> dict[str, Any]:

@@ -55,7 +55,7 @@ class BrokenReranker(OverlapReranker):
 
 
 def pipeline(embedder: HashEmbedder | None = None) -> Pipeline:
-    return Pipeline(embedder or HashEmbedder(), OverlapReranker(), 160, "english")
+    return Pipeline(embedder or HashEmbedder(), OverlapReranker(), 160, "english", 1.0)
 
 
 def made_of(documents: dict[str, Text], query: str = "anchor") -> Dataset:

@@ -11,6 +11,7 @@ import pytest
 
 from finetune.retrieval_data import HELD_OUT, WRITTEN, Group
 from retrieval.onnx_reranker import CALIBRATION_FILE, Calibration
+from starter.bundle import EMBEDDER_ADAPTER
 
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 pytest.importorskip("peft", reason="the extra `train` is not installed")
@@ -109,7 +110,7 @@ def test_step_holds_pairs_of_every_pool_and_groups_stay_whole() -> None:
 
 
 def test_scores_come_in_the_order_of_the_pairs() -> None:
-    model, tokenizer = reranker._model(SMALL)
+    model, tokenizer = reranker._model(SMALL, EMBEDDER_ADAPTER)
     model.eval()
     texts = ["short", "a much longer passage " * 20, "of middling length " * 4] * 10
     pairs = [Pair("What is it?", text, answers=False, group=0) for text in texts]

@@ -116,7 +116,7 @@ class ByLength:
     ) -> list[float]:
         read = passages[: int(min(budget_ms, len(passages)))]
         self.read.append(len(read))
-        return [float(len(passage.text)) for passage in read]
+        return [min(0.9, len(passage.text) / 30) for passage in read]
 
 
 class Live:
@@ -137,7 +137,7 @@ def retriever(
     reranker: Reranker | None = None,
     live: Mapping[str, int] | None = None,
     budget_ms: float = math.inf,
-    reranker_orders: bool = True,
+    rerank_weight: float = 1.0,
 ) -> HybridRetriever:
     return HybridRetriever(
         embedder=embedder or HashEmbedder(),
@@ -145,7 +145,7 @@ def retriever(
         catalogue=Live({"d": 1} if live is None else live),
         reranker=reranker,
         rerank_budget_ms=budget_ms,
-        reranker_orders=reranker_orders,
+        rerank_weight=rerank_weight,
     )
 
 
@@ -200,24 +200,30 @@ def test_search_with_the_embedder_down_goes_on_with_bm25_and_says_so(
     assert "BM25 alone" in caplog.text
 
 
-def test_search_with_the_reranker_orders_by_its_scores_and_keeps_the_fused_ones() -> None:
+def test_search_with_the_reranker_adds_its_log_odds_to_the_fused_scores() -> None:
     store = ListStore(hit("a", score=0.9), hit("bbb", score=0.5), hit("cc", score=0.4))
     found = retriever(store, reranker=ByLength()).search("q", 2, Scope())
     assert texts(found) == ["bbb", "cc"]
-    assert [(p.score, p.rerank_score, p.fused_score) for p in found.passages] == [
-        (3.0, 3.0, 0.5),
-        (2.0, 2.0, 0.4),
-    ]
+    assert [(p.rerank_score, p.fused_score) for p in found.passages] == [(0.1, 0.5), (1 / 15, 0.4)]
+    expected = [0.5 + math.log(1 / 9), 0.4 + math.log(1 / 14)]
+    assert [p.score for p in found.passages] == pytest.approx(expected)
     assert "rerank" in found.timings_ms
-    assert found.reordered
+
+
+@pytest.mark.parametrize(("weight", "expected"), [(0.5, ["a", "bbb"]), (0.55, ["bbb", "a"])])
+def test_weight_of_the_reranker_decides_how_far_it_moves_a_passage(
+    weight: float, expected: list[str]
+) -> None:
+    store = ListStore(hit("a", score=1.1), hit("bbb", score=0.5))  # log odds differ by 1.17
+    found = retriever(store, reranker=ByLength(), rerank_weight=weight).search("q", 2, Scope())
+    assert texts(found) == expected
 
 
 def test_search_with_a_reranker_that_does_not_order_only_notes_its_scores() -> None:
     store = ListStore(hit("a", score=0.9), hit("bbb", score=0.5), hit("cc", score=0.4))
-    found = retriever(store, reranker=ByLength(), reranker_orders=False).search("q", 2, Scope())
+    found = retriever(store, reranker=ByLength(), rerank_weight=0.0).search("q", 2, Scope())
     assert texts(found) == ["a", "bbb"]
-    assert [(p.score, p.rerank_score) for p in found.passages] == [(0.9, 1.0), (0.5, 3.0)]
-    assert not found.reordered
+    assert [(p.score, p.rerank_score) for p in found.passages] == [(0.9, 1 / 30), (0.5, 0.1)]
 
 
 def test_search_reranked_ties_break_by_id() -> None:
@@ -250,7 +256,7 @@ def test_search_reads_a_fixed_number_of_candidates_with_the_reranker() -> None:
 
 
 def test_search_for_more_than_the_candidates_adds_the_others_in_fused_order() -> None:
-    ranking = [hit("a" * (n + 1), score=-n) for n in range(60)]
+    ranking = [hit("a" * (n + 1), score=-n / 1000) for n in range(60)]
     reranker = ByLength()
     found = retriever(ListStore(*ranking), reranker=reranker).search("q", 30, Scope())
     assert reranker.read == [RERANK_CANDIDATES]
@@ -392,7 +398,7 @@ def test_collections_outside_of_the_scope_give_nothing(library: EdgeStore) -> No
 
 
 def test_reranker_orders_over_collections_and_each_keeps_its_k(library: EdgeStore) -> None:
-    found = found_in(library, {"cases": 1, "statutes": 2}, reranker=ByLength())
+    found = found_in(library, {"cases": 1, "statutes": 2}, reranker=ByLength(), rerank_weight=10.0)
     assert found == ["cases2", "statutes1", "statutes0"]
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from retrieval.documents import ScoredPassage
+from retrieval.reranking import MAX_LOG_ODDS
 from serving.answerability import (
-    MAX_LOGIT,
     RERANK_SIGNALS,
     SEARCH_SIGNALS,
     Answerability,
@@ -138,18 +138,18 @@ def test_relevance_counts_as_log_odds_and_unread_passages_as_irrelevant() -> Non
         {
             "best_relevance": 2.0,
             "second_relevance": 0.0,
-            "third_relevance": -MAX_LOGIT,
-            "relevance_of_best_unit": -MAX_LOGIT,
-            "joint_relevance": math.log(1 + math.exp(2) + math.exp(-MAX_LOGIT)),
+            "third_relevance": -MAX_LOG_ODDS,
+            "relevance_of_best_unit": -MAX_LOG_ODDS,
+            "joint_relevance": math.log(1 + math.exp(2) + math.exp(-MAX_LOG_ODDS)),
         },
         abs=1e-5,
     )
 
 
-@pytest.mark.parametrize(("certain", "expected"), [(0.0, -MAX_LOGIT), (1.0, MAX_LOGIT)])
+@pytest.mark.parametrize(("certain", "expected"), [(0.0, -MAX_LOG_ODDS), (1.0, MAX_LOG_ODDS)])
 def test_certain_relevance_stays_finite(certain: float, expected: float) -> None:
     assert rerank_signals(reranked(certain), ()).tolist() == pytest.approx(
-        [expected, -MAX_LOGIT, -MAX_LOGIT, expected, expected]
+        [expected, -MAX_LOG_ODDS, -MAX_LOG_ODDS, expected, expected]
     )
 
 

@@ -59,6 +59,9 @@ def test_every_dependency_of_the_package_is_looked_for() -> None:
     declared = {re.split(r"[\[<>=,]", line)[0] for line in project["dependencies"]}
 
     assert declared - {"pydantic"} == set(doctor.NEEDED.values())  # pydantic-settings brings it
+    for extra, names in doctor.EXTRAS.items():
+        optional = project["optional-dependencies"][extra]
+        assert {re.split(r"[\[<>=,]", line)[0] for line in optional} == set(names.values())
 
 
 def test_missing_package_is_named_with_its_remedy(capsys: pytest.CaptureFixture[str]) -> None:
@@ -184,3 +187,11 @@ def test_settings_are_listed_as_variables_without_their_secrets(
     assert "TWOFOLD_PORT = 8000" in printed
     assert "TWOFOLD_MAX_UPLOAD_MIB = 32" in printed
     assert "hunter2" not in printed
+
+
+def test_settings_are_listed_for_a_profile_that_lacks_some(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["doctor", "--profile", "cluster", "--settings"]) == 1
+
+    assert "TWOFOLD_QDRANT_URL\n" in capsys.readouterr().out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -108,12 +109,22 @@ def test_embedder_that_fails_is_an_error_and_words_can_decide_alone() -> None:
     assert {item.cosine for item in evidence} == {0.0}
 
 
-def test_reranked_order_stands() -> None:
+def test_relevance_counts_in_the_order_of_support() -> None:
     finder = EvidenceFinder(CountingEmbedder())
-    ordered, evidence = finder.find(QUESTION, vector(), passages(), keep_order=True)
+    pets, bags = passages()
+    read = [replace(pets, rerank_score=1.0), replace(bags, rerank_score=0.0)]
+    ordered, evidence = finder.find(QUESTION, vector(), read)
 
     assert [item.passage.title for item in ordered] == ["Pets", "Bags"]
     assert evidence[0].index == 1
+
+
+def test_passage_that_was_not_read_counts_as_the_least_relevant_one() -> None:
+    pets, bags = passages()
+    read = [replace(pets, rerank_score=0.001), bags]
+    ordered, _ = EvidenceFinder(CountingEmbedder()).find(QUESTION, vector(), read)
+
+    assert [item.passage.title for item in ordered] == ["Bags", "Pets"]
 
 
 def test_ties_keep_the_order_of_retrieval() -> None:

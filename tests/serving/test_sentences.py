@@ -54,6 +54,18 @@ def test_dot_that_ends_no_sentence_does_not_split(text: str) -> None:
     assert texts(text) == [text]
 
 
+def test_bold_lead_in_belongs_to_its_sentence() -> None:
+    assert texts("**VAT invoice.** On request only. It names the company.") == [
+        "VAT invoice. On request only.",
+        "It names the company.",
+    ]
+    assert texts("- **Late?** Call us. **No** fee. **Free.**") == [
+        "Late? Call us.",
+        "No fee.",
+        "Free.",
+    ]
+
+
 def test_list_items_lose_their_marks() -> None:
     text = "Take with you:\n- a passport\n* a visa\n10) two photos. Both recent."
 
