@@ -18,8 +18,7 @@ from retrieval import chunking, documents, edge_store, loading
 from retrieval.embedding import Embedder
 from retrieval.folder_index import FolderIndex, open_folder_index
 from retrieval.ingest import SourceFile
-from retrieval.reranking import Reranker
-from retrieval.retriever import RERANK_WEIGHT
+from retrieval.reranking import Reranking
 
 COMPLETE = "complete"  # a file that says that every document is in the index beside it
 _SUFFIX = "/_.md"  # a text without a title gets its file's name; of this one nothing is left
@@ -40,10 +39,9 @@ class Pipeline:
     """What is measured: the product's models and settings, and the sets that trained the models."""
 
     embedder: Embedder
-    reranker: Reranker | None
+    reranking: Reranking | None
     passage_tokens: int
     language: str
-    rerank_weight: float = RERANK_WEIGHT
     trained_on: tuple[str, ...] = ()
 
     def index_name(self, dataset: Dataset) -> str:
@@ -73,8 +71,7 @@ def open_corpus_index(
             pipeline.embedder,
             passage_tokens=pipeline.passage_tokens,
             language=pipeline.language,
-            reranker=pipeline.reranker,
-            rerank_weight=pipeline.rerank_weight,
+            reranking=pipeline.reranking,
         ) as index,
     ):
         if not (folder / COMPLETE).exists():

@@ -49,7 +49,7 @@ def measure(dataset: Dataset, pipeline: Pipeline, *, work: Path | None, track: T
         EvaluationError: a part of the pipeline failed on the way.
         RetrievalError: the documents cannot be indexed.
     """
-    stages = [stage for stage in Stage if pipeline.reranker or stage is not Stage.RERANKED]
+    stages = [stage for stage in Stage if pipeline.reranking or stage is not Stage.RERANKED]
     with open_corpus_index(dataset, pipeline, work=work, track=track) as index:
         queries = track(list(dataset.queries.items()), description=f"Searching {dataset.name}")
         rankings = search_all(index.retriever, queries, stages)

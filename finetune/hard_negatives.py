@@ -33,7 +33,7 @@ from finetune.retrieval_data import (
 from retrieval.documents import Scope, ScoredPassage
 from retrieval.embedding import Embedder
 from retrieval.ingest import SourceFile
-from retrieval.retriever import RERANK_CANDIDATES
+from retrieval.reranking import RERANK_CANDIDATES
 from retrieval.temporary import temporary_retriever
 from starter.bundle import WrittenPassage
 

@@ -1,9 +1,12 @@
 """Train the starter cross-encoder: all-MiniLM-L6-v2 plus a LoRA adapter that reads both texts.
 
     python -m finetune.hard_negatives --data DIR --out runs/groups.jsonl
-    python -m finetune.reranker --groups runs/groups.jsonl --out runs/reranker
+    python -m finetune.reranker --groups runs/groups.jsonl --out runs/first
+    python -m finetune.reranker --groups runs/groups.jsonl --out runs/second \\
+        --start runs/first/adapter
 
-The adapter starts as a copy of the embedder's, which knows customers' words already. The score is
+The first run starts from the embedder's adapter, which knows customers' words already; the second
+goes on with more of the published questions, whose passages are harder to order. The score is
 meant to order passages and to tell when there is no answer, so the loss is cross-entropy within
 each answered question's group, plus binary cross-entropy of every pair. No dropout: few pairs are
 seen more than a few times, and on a CPU drawing the masks takes as long as the products.
@@ -16,7 +19,7 @@ import json
 import logging
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,19 +40,24 @@ MICRO_BATCH = 24  # pairs of similar length computed together, so that little pa
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """Everything that decides the weights, besides the groups."""
+    """Everything that decides the weights, besides the groups and where the run starts from."""
 
-    steps: int = 360
-    learning_rate: float = 8e-4
-    answered_per_step: int = 8
-    unanswered_per_step: int = 8
-    others_per_step: int = 14
+    steps: int = 540
+    learning_rate: float = 1e-3
+    answered_per_step: int = 12
+    unanswered_per_step: int = 12
+    others_per_step: int = 8
     negatives: int = 3
     negatives_unanswered: int = 2
     rank: int = 16
     alpha: int = 32
     max_tokens: int = 176
     seed: int = 20261125
+
+
+SECOND_RUN = Configuration(
+    steps=360, learning_rate=8e-4, answered_per_step=8, unanswered_per_step=8, others_per_step=14
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +78,23 @@ def main() -> None:
     parser.add_argument(
         "--start",
         type=Path,
-        default=EMBEDDER_ADAPTER,
         metavar="ADAPTER",
-        help="weights to go on from",
+        help="a cross-encoder's adapter that a second run goes on from",
     )
-    parser.add_argument("--steps", type=int, default=Configuration().steps)
+    parser.add_argument("--steps", type=int, metavar="N", help="instead of the run's own number")
     parser.add_argument("--resume", action="store_true", help="from the last checkpoint in --out")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    configuration = Configuration(steps=options.steps)
-    groups = read_groups(options.groups)
-    train(configuration, groups, options.out, start=options.start, resume=options.resume)
+    configuration = SECOND_RUN if options.start else Configuration()
+    if options.steps is not None:
+        configuration = replace(configuration, steps=options.steps)
+    train(
+        configuration,
+        read_groups(options.groups),
+        options.out,
+        start=options.start or EMBEDDER_ADAPTER,
+        resume=options.resume,
+    )
 
 
 def train(

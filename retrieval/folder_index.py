@@ -11,8 +11,8 @@ from retrieval.catalogue import Catalogue
 from retrieval.chunking import Chunker
 from retrieval.embedding import Embedder
 from retrieval.ingest import Ingestor
-from retrieval.reranking import Reranker
-from retrieval.retriever import RERANK_WEIGHT, HybridRetriever
+from retrieval.reranking import Reranking
+from retrieval.retriever import HybridRetriever
 from retrieval.store import Store
 
 
@@ -32,10 +32,9 @@ def open_folder_index(
     *,
     passage_tokens: int,
     language: str = "english",
-    reranker: Reranker | None = None,
-    rerank_weight: float = RERANK_WEIGHT,
+    reranking: Reranking | None = None,
 ) -> Iterator[FolderIndex]:
-    """Open what lies in the folder, or begin a new index there; reranking has no time budget.
+    """Open what lies in the folder, or begin a new index there; reranking.
 
     Raises:
         StoreError: the folder is in use, or holds an index made with other settings.
@@ -57,8 +56,7 @@ def open_folder_index(
                     embedder=embedder,
                     store=store,
                     catalogue=catalogue,
-                    reranker=reranker,
-                    rerank_weight=rerank_weight,
+                    reranking=reranking,
                 ),
                 store,
             )

@@ -6,12 +6,15 @@ import math
 import re
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from retrieval.documents import Passage
 from retrieval.errors import RetrievalError
 
 MAX_LOG_ODDS = 10.0
+RERANK_CANDIDATES = 20
+RERANK_WEIGHT = 0.1
 
 
 class RerankError(RetrievalError):
@@ -37,6 +40,20 @@ class Reranker(Protocol):
             RerankError: the model failed.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reranking:
+    """Which of the fused passages a reranker reads, and what its scores count for.
+
+    A passage's score is its fused one + `weight` * log odds of its relevance: at weight 0 the fused
+    order stands, and the scores are only noted. Candidates and weight: by measurement, docs/LOG.md.
+    """
+
+    reranker: Reranker
+    candidates: int = RERANK_CANDIDATES
+    weight: float = RERANK_WEIGHT
+    budget_ms: float = math.inf
 
 
 def sigmoid(logit: float) -> float:

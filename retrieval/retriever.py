@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from typing import Protocol
@@ -14,11 +13,9 @@ from typing import Protocol
 from retrieval.documents import Scope, ScoredPassage
 from retrieval.embedding import Embedder, Vectors
 from retrieval.errors import EmbeddingError
-from retrieval.reranking import Reranker, RerankError, log_odds
+from retrieval.reranking import RerankError, Reranking, log_odds
 from retrieval.store import Store
 
-RERANK_CANDIDATES = 20
-RERANK_WEIGHT = 0.1  # by measurement, docs/LOG.md
 SEARCH_REPEATS = 5  # more documents than that are not replaced during one search
 
 logger = logging.getLogger(__name__)
@@ -55,20 +52,12 @@ class HybridRetriever:
         embedder: Embedder,
         store: Store,
         catalogue: LiveGenerations,
-        reranker: Reranker | None = None,
-        rerank_budget_ms: float = math.inf,
-        rerank_weight: float = RERANK_WEIGHT,
+        reranking: Reranking | None = None,
     ) -> None:
-        """`rerank_weight`: what a unit of the reranker's log odds adds to a fused score.
-
-        At 0 its scores are only noted and the fused order stands.
-        """
         self._embedder = embedder
         self._store = store
         self._catalogue = catalogue
-        self._reranker = reranker
-        self._rerank_budget_ms = rerank_budget_ms
-        self._rerank_weight = rerank_weight
+        self._reranking = reranking
 
     def embed(self, query: str) -> Vectors | None:
         """(d,) the query's vector, or None when the embedder is down: BM25 goes on without."""
@@ -107,10 +96,10 @@ class HybridRetriever:
         found = self._candidates(query, vector, k, scope)
         timings["search"] = _ms_since(started)
         degraded = [] if vector is not None else ["embedder"]
-        if self._reranker and found:
+        if self._reranking and found:
             started = time.perf_counter()
             try:
-                found = self._reranked(self._reranker, query, found)
+                found = _reranked(self._reranking, query, found)
             except RerankError:
                 logger.exception("the reranker failed; the fused order stands")
                 degraded.append("reranker")
@@ -122,7 +111,7 @@ class HybridRetriever:
         self, query: str, vector: Vectors | None, k: int | Mapping[str, int], scope: Scope
     ) -> list[ScoredPassage]:
         """In fused order, which says nothing between collections that are searched apart."""
-        read = RERANK_CANDIDATES if self._reranker else 0
+        read = self._reranking.candidates if self._reranking else 0
         if not isinstance(k, Mapping):
             return self._search_live(query, vector, scope=scope, wanted=max(k, read))
         apart = [
@@ -163,20 +152,20 @@ class HybridRetriever:
         live = self._catalogue.live_generations({hit.passage.document_id for hit in found})
         return [hit for hit in found if live.get(hit.passage.document_id) == hit.passage.generation]
 
-    def _reranked(
-        self, reranker: Reranker, query: str, found: list[ScoredPassage]
-    ) -> list[ScoredPassage]:
-        """Those that were read in the budget by both scores, before the rest in fused order."""
-        passages = [hit.passage for hit in found[:RERANK_CANDIDATES]]
-        scores = reranker.rerank(query, passages, budget_ms=self._rerank_budget_ms)
-        weight = self._rerank_weight
-        read = [
-            replace(hit, rerank_score=score, score=hit.fused_score + weight * log_odds(score))
-            for hit, score in zip(found, scores, strict=False)
-        ]
-        if weight:
-            read.sort(key=lambda hit: (-hit.score, hit.passage.id))
-        return [*read, *found[len(read) :]]
+
+def _reranked(
+    reranking: Reranking, query: str, found: Sequence[ScoredPassage]
+) -> list[ScoredPassage]:
+    """Those that were read in the budget by both scores, before the rest in fused order."""
+    passages = [hit.passage for hit in found[: reranking.candidates]]
+    scores = reranking.reranker.rerank(query, passages, budget_ms=reranking.budget_ms)
+    read = [
+        replace(hit, rerank_score=score, score=hit.fused_score + reranking.weight * log_odds(score))
+        for hit, score in zip(found, scores, strict=False)
+    ]
+    if reranking.weight:
+        read.sort(key=lambda hit: (-hit.score, hit.passage.id))
+    return [*read, *found[len(read) :]]
 
 
 def _best_of_each(found: Iterable[ScoredPassage], k: Mapping[str, int]) -> list[ScoredPassage]:

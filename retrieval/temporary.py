@@ -10,8 +10,8 @@ from pathlib import Path
 from retrieval.embedding import Embedder
 from retrieval.folder_index import open_folder_index
 from retrieval.ingest import SourceFile
-from retrieval.reranking import Reranker
-from retrieval.retriever import RERANK_WEIGHT, HybridRetriever
+from retrieval.reranking import Reranking
+from retrieval.retriever import HybridRetriever
 
 
 @contextmanager
@@ -20,8 +20,7 @@ def temporary_retriever(
     embedder: Embedder,
     *,
     passage_tokens: int,
-    reranker: Reranker | None = None,
-    rerank_weight: float = RERANK_WEIGHT,
+    reranking: Reranking | None = None,
 ) -> Iterator[HybridRetriever]:
     """A retriever over the files, whose index is removed at the end."""
     with (
@@ -30,8 +29,7 @@ def temporary_retriever(
             Path(folder),
             embedder,
             passage_tokens=passage_tokens,
-            reranker=reranker,
-            rerank_weight=rerank_weight,
+            reranking=reranking,
         ) as index,
     ):
         for file in files:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +23,7 @@ import numpy as np
 from retrieval.documents import Scope
 from retrieval.embedding import Embedder
 from retrieval.ingest import SourceFile
-from retrieval.reranking import Reranker
+from retrieval.reranking import Reranking
 from retrieval.retriever import HybridRetriever
 from retrieval.temporary import temporary_retriever
 from serving.answerability import (
@@ -59,18 +60,18 @@ class Case:
 def main() -> None:
     """Collect the cases, fit with and without the reranker's signals, choose thresholds, save."""
     from serving.settings import BUNDLED, load_settings
-    from serving.wiring import build_embedder, build_reranker
+    from serving.wiring import build_embedder, build_reranking
 
     parser = argparse.ArgumentParser(prog="python -m router.calibrate", description=__doc__)
     parser.add_argument("--out", type=Path, default=bundle.ANSWERABILITY, metavar="FILE")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    settings = load_settings(reranker=BUNDLED)
-    embedder, reranker = build_embedder(settings), build_reranker(settings)
-    assert reranker is not None
+    settings = load_settings(reranker=BUNDLED, rerank_budget_ms=math.inf)
+    embedder, reranking = build_embedder(settings), build_reranking(settings)
+    assert reranking is not None
     cases = [
-        *starter_cases(embedder, reranker, settings.passage_tokens),
-        *written_cases(embedder, reranker),
+        *starter_cases(embedder, reranking, settings.passage_tokens),
+        *written_cases(embedder, reranking),
     ]
     logger.info("search alone:")
     searched = calibrate(
@@ -78,7 +79,7 @@ def main() -> None:
     )
     logger.info("with the reranker:")
     reranked = calibrate(cases)
-    Answerability(embedder.name, searched, reranker.name, reranked).save(options.out)
+    Answerability(embedder.name, searched, reranking.reranker.name, reranked).save(options.out)
     logger.info("saved to %s", options.out)
 
 
@@ -115,7 +116,7 @@ def calibrate(cases: Sequence[Case]) -> Weighing:
     return fitted
 
 
-def starter_cases(embedder: Embedder, reranker: Reranker, passage_tokens: int) -> Iterator[Case]:
+def starter_cases(embedder: Embedder, reranking: Reranking, passage_tokens: int) -> Iterator[Case]:
     """The `dev` questions of fact, over the starter documents."""
     files = [
         SourceFile(
@@ -127,7 +128,7 @@ def starter_cases(embedder: Embedder, reranker: Reranker, passage_tokens: int) -
     ]
     questions = [q for q in bundle.read_questions(split="dev") if q.route == "rag"]
     with temporary_retriever(
-        files, embedder, passage_tokens=passage_tokens, reranker=reranker
+        files, embedder, passage_tokens=passage_tokens, reranking=reranking
     ) as retriever:
         finder = EvidenceFinder(embedder)
         for question in questions:
@@ -135,7 +136,7 @@ def starter_cases(embedder: Embedder, reranker: Reranker, passage_tokens: int) -
             yield Case(signals, bool(question.documents), DEV_WEIGHT, is_dev=True)
 
 
-def written_cases(embedder: Embedder, reranker: Reranker) -> Iterator[Case]:
+def written_cases(embedder: Embedder, reranking: Reranking) -> Iterator[Case]:
     """The questions to the help centres that were held out, each asked of its own organisation."""
     rows = bundle.read_written_passages(trained_on=False)
     files = [
@@ -146,7 +147,7 @@ def written_cases(embedder: Embedder, reranker: Reranker) -> Iterator[Case]:
         )
         for number, row in enumerate(rows)
     ]
-    with temporary_retriever(files, embedder, passage_tokens=512, reranker=reranker) as retriever:
+    with temporary_retriever(files, embedder, passage_tokens=512, reranking=reranking) as retriever:
         finder = EvidenceFinder(embedder)
         for row in rows:
             scope = Scope(collections=(row.organisation,))

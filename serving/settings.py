@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from retrieval.documents import DEFAULT_TENANT, EVERYONE
-from retrieval.retriever import RERANK_WEIGHT
+from retrieval.reranking import RERANK_CANDIDATES, RERANK_WEIGHT
 from serving.errors import SettingsError
 
 PREFIX = "TWOFOLD_"
@@ -62,6 +62,7 @@ class Settings(BaseSettings):
     models_dir: Path | None = None  # default: home/models
     embedder: str = BUNDLED  # or a sentence-transformers name or folder
     reranker: str | None = None  # "bundled", or a sentence-transformers CrossEncoder or folder
+    rerank_candidates: int = Field(default=RERANK_CANDIDATES, ge=1, le=100)
     rerank_weight: float = Field(default=RERANK_WEIGHT, ge=0)  # 0: it does not order passages
     rerank_budget_ms: float = Field(default=1000.0, gt=0)  # then what is scored so far decides
     store: StoreKind = StoreKind.EDGE

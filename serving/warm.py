@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from serving.settings import load_settings
-from serving.wiring import build_embedder, build_reranker
+from serving.wiring import build_embedder, build_reranking
 
 
 def main() -> None:
@@ -13,7 +13,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     settings = load_settings()
     build_embedder(settings)
-    build_reranker(settings)
+    build_reranking(settings)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from retrieval.ingest import Ingestor, SourceFile
 from retrieval.onnx_embedder import OnnxEmbedder
 from retrieval.onnx_reranker import OnnxReranker
 from retrieval.points import IndexManifest
-from retrieval.reranking import CrossEncoderReranker, Reranker
+from retrieval.reranking import CrossEncoderReranker, Reranker, Reranking
 from retrieval.retriever import HybridRetriever
 from retrieval.sentence_transformer_embedder import SentenceTransformerEmbedder
 from retrieval.store import Store
@@ -95,26 +95,34 @@ def build_embedder(settings: Settings) -> Embedder:
     return SentenceTransformerEmbedder(settings.embedder)
 
 
-def build_reranker(settings: Settings) -> Reranker | None:
-    """The bundled cross-encoder, one by name, or none."""
+def build_reranking(settings: Settings) -> Reranking | None:
+    """With the bundled cross-encoder, one by name, or none."""
     if settings.reranker is None:
         return None
-    if settings.reranker == BUNDLED:
+    return Reranking(
+        _build_reranker(settings, settings.reranker),
+        candidates=settings.rerank_candidates,
+        weight=settings.rerank_weight,
+        budget_ms=settings.rerank_budget_ms,
+    )
+
+
+def _build_reranker(settings: Settings, name: str) -> Reranker:
+    if name == BUNDLED:
         return OnnxReranker.bundled(settings.models_folder, adapter_dir=bundle.RERANKER_ADAPTER)
-    return CrossEncoderReranker(settings.reranker)
+    return CrossEncoderReranker(name)
 
 
 def _assemble(
     settings: Settings, catalogue: Catalogue, store: Store, embedder: Embedder
 ) -> Twofold:
-    reranker = build_reranker(settings)
+    reranking = build_reranking(settings)
+    reranker = reranking.reranker if reranking else None
     retriever = HybridRetriever(
         embedder=embedder,
         store=store,
         catalogue=catalogue,
-        reranker=reranker,
-        rerank_budget_ms=settings.rerank_budget_ms,
-        rerank_weight=settings.rerank_weight,
+        reranking=reranking,
     )
     try:
         head = IntentHead.load(settings.router_head or bundle.ROUTER_HEAD, embedder=embedder.name)

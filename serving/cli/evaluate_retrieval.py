@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "default: the configured one, else the bundled one",
     )
     parser.add_argument(
+        "--candidates", type=_count, metavar="N", help="passages that the reranker reads"
+    )
+    parser.add_argument(
         "--work", type=Path, metavar="DIR", help="keep the indexes here for the next run"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure")
@@ -69,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
     score({}, {})
     if options.plot:
         check_plot(options.plot)
-    settings = _with_reranker(settings_of(options), options.reranker)
+    settings = _with_reranker(settings_of(options), options.reranker, options.candidates)
     datasets = [read_dataset(folder) for folder in options.datasets]
     if options.queries:
         datasets = [each.sample(options.queries, seed=options.seed) for each in datasets]
@@ -91,9 +95,15 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _with_reranker(settings: Settings, given: str | None) -> Settings:
+def _with_reranker(settings: Settings, given: str | None, candidates: int | None) -> Settings:
     chosen = given or settings.reranker or BUNDLED
-    return settings.model_copy(update={"reranker": None if chosen == NO_RERANKER else chosen})
+    return settings.model_copy(
+        update={
+            "reranker": None if chosen == NO_RERANKER else chosen,
+            "rerank_candidates": candidates or settings.rerank_candidates,
+            "rerank_budget_ms": math.inf,  # what is measured is quality, on any machine
+        }
+    )
 
 
 def _pipeline(settings: Settings) -> Pipeline:
@@ -103,10 +113,9 @@ def _pipeline(settings: Settings) -> Pipeline:
 
     return Pipeline(
         embedder=wiring.build_embedder(settings),
-        reranker=wiring.build_reranker(settings),
+        reranking=wiring.build_reranking(settings),
         passage_tokens=settings.passage_tokens,
         language=settings.language,
-        rerank_weight=settings.rerank_weight,
         trained_on=SETS if BUNDLED in (settings.embedder, settings.reranker) else (),
     )
 
@@ -117,15 +126,15 @@ def _record(
     """`stages` and all beside it: the mean of the sets, or the only one; each in `datasets`."""
     from eval.intervals import RESAMPLES
     from eval.paired import PERMUTATIONS
-    from retrieval.retriever import RERANK_CANDIDATES
 
+    reranking = pipeline.reranking
     count = len(options.datasets)
     each, means = summaries[:count], summaries[count:]
     return {
         "embedder": pipeline.embedder.name,
-        "reranker": pipeline.reranker.name if pipeline.reranker else None,
-        "rerank_candidates": RERANK_CANDIDATES if pipeline.reranker else None,
-        "rerank_weight": pipeline.rerank_weight if pipeline.reranker else None,
+        "reranker": reranking.reranker.name if reranking else None,
+        "rerank_candidates": reranking.candidates if reranking else None,
+        "rerank_weight": reranking.weight if reranking else None,
         "passage_tokens": pipeline.passage_tokens,
         "language": pipeline.language,
         "queries_per_dataset": options.queries,

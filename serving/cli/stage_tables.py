@@ -37,7 +37,13 @@ def print_summaries(summaries: Sequence[Summary], pipeline: Pipeline) -> None:
     if len(summaries) > 1:
         out.print(HEADLINE, _overview(summaries), "", sep="\n")
     out.print(f"embedder {pipeline.embedder.name}", soft_wrap=True)
-    out.print(f"reranker {pipeline.reranker.name if pipeline.reranker else 'none'}", soft_wrap=True)
+    reranking = pipeline.reranking
+    out.print(f"reranker {reranking.reranker.name if reranking else 'none'}", soft_wrap=True)
+    if reranking:
+        out.print(
+            f"It reads {reranking.candidates} passages; a score is the fused one + "
+            f"{reranking.weight} * log odds."
+        )
     out.print(
         "A document's rank is that of its best passage. Intervals: bootstrap over queries. A gain\n"
         "is over the stage above; p: paired randomisation test, two-sided, not corrected for the\n"

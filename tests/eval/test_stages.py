@@ -25,7 +25,7 @@ from eval.stages import Stage, search_all
 from retrieval.documents import Passage, Scope
 from retrieval.embedding import HashEmbedder, Vectors
 from retrieval.folder_index import FolderIndex
-from retrieval.reranking import OverlapReranker, RerankError
+from retrieval.reranking import OverlapReranker, RerankError, Reranking
 from tests.eval.beir_set import RANKS, SCORES, write_set
 
 Item = TypeVar("Item")
@@ -55,7 +55,9 @@ class BrokenReranker(OverlapReranker):
 
 
 def pipeline(embedder: HashEmbedder | None = None) -> Pipeline:
-    return Pipeline(embedder or HashEmbedder(), OverlapReranker(), 160, "english", 1.0)
+    return Pipeline(
+        embedder or HashEmbedder(), Reranking(OverlapReranker(), weight=1), 160, "english"
+    )
 
 
 def made_of(documents: dict[str, Text], query: str = "anchor") -> Dataset:
@@ -144,7 +146,7 @@ def test_document_of_many_passages_has_the_rank_of_the_best() -> None:
 
 
 def test_failing_part_is_not_measured_around(dataset: Dataset) -> None:
-    broken = Pipeline(HashEmbedder(), BrokenReranker(), 160, "english")
+    broken = Pipeline(HashEmbedder(), Reranking(BrokenReranker()), 160, "english")
 
     with pytest.raises(EvaluationError, match="query 'same': the reranker failed"):
         measure(dataset, broken, work=None, track=track)

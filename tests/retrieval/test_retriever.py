@@ -14,8 +14,14 @@ from retrieval.documents import Document, Passage, Scope, ScoredPassage
 from retrieval.edge_store import EdgeStore
 from retrieval.embedding import HashEmbedder, Vectors
 from retrieval.errors import EmbeddingError, StoreError
-from retrieval.reranking import OverlapReranker, Reranker, RerankError
-from retrieval.retriever import RERANK_CANDIDATES, HybridRetriever, Retrieved
+from retrieval.reranking import (
+    RERANK_CANDIDATES,
+    OverlapReranker,
+    Reranker,
+    RerankError,
+    Reranking,
+)
+from retrieval.retriever import HybridRetriever, Retrieved
 from tests.retrieval.engines import EMBEDDER, INDEX, Place, put
 
 VECTOR = np.full(64, 1 / 8, dtype=np.float32)
@@ -143,9 +149,9 @@ def retriever(
         embedder=embedder or HashEmbedder(),
         store=store,
         catalogue=Live({"d": 1} if live is None else live),
-        reranker=reranker,
-        rerank_budget_ms=budget_ms,
-        rerank_weight=rerank_weight,
+        reranking=Reranking(reranker, weight=rerank_weight, budget_ms=budget_ms)
+        if reranker
+        else None,
     )
 
 
@@ -398,7 +404,9 @@ def test_collections_outside_of_the_scope_give_nothing(library: EdgeStore) -> No
 
 
 def test_reranker_orders_over_collections_and_each_keeps_its_k(library: EdgeStore) -> None:
-    found = found_in(library, {"cases": 1, "statutes": 2}, reranker=ByLength(), rerank_weight=10.0)
+    found = found_in(
+        library, {"cases": 1, "statutes": 2}, reranking=Reranking(ByLength(), weight=10.0)
+    )
     assert found == ["cases2", "statutes1", "statutes0"]
 
 
