@@ -18,6 +18,7 @@ from retrieval.reranking import Reranker, RerankError
 from retrieval.store import Store
 
 RERANK_CANDIDATES = 20
+SPARE = 5  # more asked for than wanted, since passages of replaced documents are dropped
 SEARCH_REPEATS = 5  # more documents than that are not replaced during one search
 
 logger = logging.getLogger(__name__)
@@ -148,7 +149,7 @@ class HybridRetriever:
         A document that was replaced in between may have lost passages to either step, the search
         or the check of what is live: then the search is repeated.
         """
-        limit = 2 * wanted
+        limit = wanted + SPARE
         repeats = SEARCH_REPEATS
         while True:
             revision = self._catalogue.revision
