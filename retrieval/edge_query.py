@@ -41,6 +41,10 @@ class Bm25Leg:
             with_payload=with_payload,
         )
 
+    def everywhere(self) -> Bm25Leg:
+        """The same words over every tenant's passages, their rarity too: for measuring alone."""
+        return Bm25Leg(self.query, must(), edge.SearchParams())
+
     def prefetch(self) -> edge.Prefetch:
         """The leg as a part of a fused search."""
         return edge.Prefetch(LEG_LIMIT, query=self.query, filter=self.within, params=self.params)
