@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 from eval.errors import DatasetError
 
+QUERIES = ("queries.jsonl", "queries.jsonl.gz")
 QRELS = ("qrels.tsv", "qrels/test.tsv")
 _FIELDS = 3  # of a line of the qrels
 
@@ -76,9 +77,9 @@ def read_dataset(folder: Path) -> Dataset:
     if not folder.is_dir():
         raise DatasetError(f"{folder}: no such folder; a set is a folder in BEIR layout")
     corpus = _find(folder, "corpus.jsonl", "corpus.jsonl.gz")
-    asked = _find(folder, "queries.jsonl", "queries.jsonl.gz")
+    asked = _find(folder, *QUERIES)
     judgements = _find(folder, *QRELS)
-    documents = {row.id: Text(row.title, row.text) for row in _rows(corpus)}
+    documents = read_documents(corpus)
     queries = {row.id: row.text for row in _rows(asked)}
     grades: dict[str, dict[str, int]] = {}
     for row in _judgements(judgements):
@@ -96,6 +97,16 @@ def read_dataset(folder: Path) -> Dataset:
         grades=grades,
         judged=len(grades),
     )
+
+
+def read_documents(corpus: Path) -> dict[str, Text]:
+    """Every document of a corpus file, by its id. Raises DatasetError."""
+    return {row.id: Text(row.title, row.text) for row in _rows(corpus)}
+
+
+def read_queries(folder: Path) -> dict[str, str]:
+    """Every query of a set, judged or not, by its id. Raises DatasetError."""
+    return {row.id: row.text for row in _rows(_find(folder, *QUERIES))}
 
 
 def _find(folder: Path, *names: str) -> Path:

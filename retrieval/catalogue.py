@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 
 from sqlalchemy import (
     Column,
     ColumnElement,
+    Connection,
     DateTime,
     Engine,
     Integer,
@@ -80,12 +82,17 @@ class Catalogue:
 
     `revision` changes before something starts or stops answering through this object: a search
     that saw it unchanged from its beginning to its end saw every document whole.
+
+    In SQLite, which one process holds, the generations that were asked for are remembered until
+    something changes: reading them took longer than searching a small index.
     """
 
     def __init__(self, url: str) -> None:
         self.revision = 0
         self._revisions = itertools.count(1)
         self._engine = _engine(url)
+        self._alone = self._engine.dialect.name == "sqlite"
+        self._known: dict[str, int | None] = {}  # None: nothing of the document answers
         try:
             _metadata.create_all(self._engine)
             _complete(self._engine)
@@ -129,11 +136,16 @@ class Catalogue:
 
     def live_generations(self, document_ids: Iterable[str]) -> dict[str, int]:
         """The generation that answers, for each of the ids that has one."""
-        query = select(_documents.c.id, _documents.c.generation).where(
-            _documents.c.id.in_(list(document_ids)), _is_live
-        )
-        with self._engine.connect() as connection:
-            return {row.id: row.generation for row in connection.execute(query)}
+        # What is read from here on goes into this dict, and is lost with it when something changes.
+        known = self._known if self._alone else {}
+        document_ids = list(document_ids)
+        unknown = [name for name in document_ids if name not in known]
+        if unknown:
+            found = self._read_live_generations(unknown)
+            known.update((name, found.get(name)) for name in unknown)
+        return {
+            name: generation for name in document_ids if (generation := known.get(name)) is not None
+        }
 
     def last_generations(self, document_ids: Iterable[str]) -> dict[str, int]:
         """The highest generation on record, in whatever state, of each of the ids that has one."""
@@ -172,8 +184,7 @@ class Catalogue:
 
         A generation that was retired in the meantime stays so: its document was deleted.
         """
-        self._change()
-        with self._engine.begin() as connection:
+        with self._change() as connection:
             for (document_id, generation), count in passages.items():
                 same = _documents.c.id == document_id
                 this = _documents.c.generation == generation
@@ -195,8 +206,7 @@ class Catalogue:
 
     def retire(self, document_id: str) -> None:
         """Stop a document from answering, now and after a crash; pending generations too."""
-        self._change()
-        with self._engine.begin() as connection:
+        with self._change() as connection:
             of_it = _documents.c.id == document_id
             connection.execute(update(_documents).where(of_it).values(_RETIRED))
 
@@ -222,9 +232,24 @@ class Catalogue:
         """Every generation in a state, of all tenants; those of a document in their order."""
         return self._select(_documents.c.state == state)
 
-    def _change(self) -> None:
+    @contextmanager
+    def _change(self) -> Iterator[Connection]:
+        """A transaction after which other generations answer."""
         # Before the transaction: who reads the new number already finds all passages, old and new.
         self.revision = next(self._revisions)
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        finally:
+            # A new dict: who read before the transaction's end may still write into the old one.
+            self._known = {}
+
+    def _read_live_generations(self, document_ids: Sequence[str]) -> dict[str, int]:
+        query = select(_documents.c.id, _documents.c.generation).where(
+            _documents.c.id.in_(document_ids), _is_live
+        )
+        with self._engine.connect() as connection:
+            return {row.id: row.generation for row in connection.execute(query)}
 
     def _select(self, *conditions: ColumnElement[bool]) -> list[Document]:
         query = (

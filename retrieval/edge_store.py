@@ -16,13 +16,13 @@ import qdrant_edge as edge
 
 from retrieval.documents import Document, Passage, Scope, ScoredPassage
 from retrieval.edge_graph import GraphBuilder
+from retrieval.edge_query import Bm25Leg, DenseLeg, hybrid, match, must, words_alone
 from retrieval.embedding import Vectors
 from retrieval.errors import StoreError
 from retrieval.points import (
     BM25,
     DENSE,
     KEYWORD_KEYS,
-    LEG_LIMIT,
     IndexManifest,
     bm25_of,
     passage_of,
@@ -34,7 +34,6 @@ MANIFEST = "manifest.json"
 CURRENT = "current"  # a file that names the shard's folder
 FIRST_SHARD = "shard"
 SCAN_LIMIT = 10_000  # passages that one query scans in about 2 ms
-GRAPH_SEARCH_WIDTH = 512  # ef: candidates kept on the way; see docs/LOG.md
 GRAPH_BUILD_WIDTH = 200  # ef_construct
 _UPSERT_BATCH = 500
 _REPLAY_TOGETHER = 20  # operations that are replayed while others may write
@@ -47,15 +46,17 @@ class EdgeStore:
     Passages are found by scanning until `build_graph` has put them into the HNSW graph of their
     vectors. The engine builds it with the interpreter held, so a child process does that, in a
     copy; what is written meanwhile is noted and repeated there before the copy takes over.
+
+    `shard` and `bm25` are the engine itself, for what measures it.
     """
 
     def __init__(
         self, folder: Path, manifest: IndexManifest, *, scan_limit: int = SCAN_LIMIT
     ) -> None:
         self._folder = folder
-        self._bm25 = bm25_of(manifest)
+        self.bm25 = bm25_of(manifest)
         self._config = _config(manifest, scan_limit=scan_limit)
-        self._shard = _open(folder, manifest, self._config)
+        self.shard = _open(folder, manifest, self._config)
         self._writing = threading.Lock()
         self._noted: list[edge.UpdateOperation] | None = None  # while a copy is in the making
         self.scan_limit = scan_limit
@@ -69,34 +70,13 @@ class EdgeStore:
         The legs ride along in the batch without payload, so that every result says where it came
         from; at 20,000 passages that costs a quarter more than the fused list alone.
         """
-        within = _scope_filter(scope)
-        idf = edge.SearchParams(idf=edge.IdfParams(corpus=_must(_match("tenant", scope.tenant))))
-        bm25 = edge.Query.Nearest(self._bm25.embed_query(text), using=BM25)
+        bm25 = Bm25Leg.of(self.bm25, text, scope)
         if vector is None:
-            requests = [
-                edge.QueryRequest(limit, query=bm25, filter=within, params=idf, with_payload=True),
-                edge.QueryRequest(LEG_LIMIT, query=bm25, filter=within, params=idf),
-            ]
+            request = words_alone(bm25, limit)
         else:
-            dense = edge.Query.Nearest(vector.tolist(), using=DENSE)
-            wide = edge.SearchParams(hnsw_ef=GRAPH_SEARCH_WIDTH)
-            legs = [
-                edge.Prefetch(LEG_LIMIT, query=dense, filter=within, params=wide),
-                edge.Prefetch(LEG_LIMIT, query=bm25, filter=within, params=idf),
-            ]
-            fusion = edge.Fusion.Dbsf()
-            requests = [
-                edge.QueryRequest(
-                    limit,
-                    query=fusion,  # type: ignore[arg-type]  # the stubs keep its class apart
-                    prefetches=legs,
-                    with_payload=True,
-                ),
-                edge.QueryRequest(LEG_LIMIT, query=bm25, filter=within, params=idf),
-                edge.QueryRequest(LEG_LIMIT, query=dense, filter=within, params=wide),
-            ]
+            request = hybrid(DenseLeg.of(vector, scope), bm25, limit)
         try:
-            fused, by_bm25, *by_vector = self._shard.query_batch(edge.QueryBatchRequest(requests))
+            fused, by_bm25, *by_vector = self.shard.query_batch(request)
         except Exception as error:
             raise StoreError(f"the index cannot be searched: {error}") from error
         return scored_passages(fused, bm25=by_bm25, dense=by_vector[0] if by_vector else ())
@@ -110,7 +90,7 @@ class EdgeStore:
                 passage.id,
                 {
                     DENSE: vector.tolist(),
-                    BM25: self._bm25.embed_document(passage.searchable),
+                    BM25: self.bm25.embed_document(passage.searchable),
                 },
                 payload_of(document, passage),
             )
@@ -121,23 +101,23 @@ class EdgeStore:
 
     def delete(self, document_id: str, *, generation: int | None = None) -> None:
         """Remove by filter; deleting what is not there is no error."""
-        conditions = [_match("document_id", document_id)]
+        conditions = [match("document_id", document_id)]
         if generation is not None:
-            conditions.append(_match("generation", generation))
-        self._update(edge.UpdateOperation.delete_points_by_filter(_must(*conditions)))
+            conditions.append(match("generation", generation))
+        self._update(edge.UpdateOperation.delete_points_by_filter(must(*conditions)))
 
     def flush(self) -> None:
         """Takes 60 to 250 ms, whatever was written: as long as embedding five passages."""
         try:
             with self._writing:
-                self._shard.flush()
+                self.shard.flush()
         except Exception as error:
             raise StoreError(f"the index cannot be flushed to disk: {error}") from error
 
     def vectors(self, passage_ids: Sequence[str]) -> dict[str, Vectors]:
         """(d,) each, bit for bit as it was written."""
         try:
-            found = self._shard.retrieve(list(passage_ids), with_payload=True, with_vector=[DENSE])
+            found = self.shard.retrieve(list(passage_ids), with_payload=True, with_vector=[DENSE])
         except Exception as error:
             raise StoreError(f"the index cannot be read: {error}") from error
         return {
@@ -151,7 +131,7 @@ class EdgeStore:
     def count(self) -> int:
         """Number of stored passages, those of generations not yet live included."""
         try:
-            return int(self._shard.count(edge.CountRequest(exact=True)))
+            return int(self.shard.count(edge.CountRequest(exact=True)))
         except Exception as error:  # the engine raises bare Exceptions
             raise StoreError(f"the index cannot be read: {error}") from error
 
@@ -159,14 +139,14 @@ class EdgeStore:
         """Takes 0.7 s for 20,000 documents of five passages."""
         every = edge.FacetRequest("document_id", limit=_EVERY_DOCUMENT, exact=True)
         try:
-            hits = self._shard.facet(every).hits  # deleted documents among them, with 0
+            hits = self.shard.facet(every).hits  # deleted documents among them, with 0
         except Exception as error:
             raise StoreError(f"the index cannot be read: {error}") from error
         return {str(hit.value): hit.count for hit in hits if hit.count}
 
     def scanned(self) -> int:
         """Number of passages that are found by scanning, those deleted since the last graph too."""
-        info = self._shard.info()
+        info = self.shard.info()
         in_graph = info.indexed_vectors_count - info.points_count  # every sparse vector counts too
         return int(info.points_count - max(0, in_graph))
 
@@ -182,7 +162,7 @@ class EdgeStore:
         copy = self._folder / name
         try:
             with self._writing:
-                self._shard.flush()
+                self.shard.flush()
                 shutil.copytree(self._folder / _current(self._folder), copy)
                 self._noted = []
             if not builder.run(copy):
@@ -209,18 +189,18 @@ class EdgeStore:
                     shard.update(operation)
                 shard.flush()
                 _write_current(self._folder, name)
-                self._shard = shard  # a search that is under way keeps the old one until its end
+                self.shard = shard  # a search that is under way keeps the old one until its end
         except Exception as error:
             raise StoreError(f"the index with its new graph cannot be used: {error}") from error
 
     def close(self) -> None:
         """Release the folder for another process."""
-        self._shard.close()
+        self.shard.close()
 
     def _update(self, operation: edge.UpdateOperation) -> None:
         with self._writing:
             try:
-                self._shard.update(operation)
+                self.shard.update(operation)
             except Exception as error:
                 raise StoreError(f"the index cannot be written: {error}") from error
             if self._noted is not None:
@@ -288,22 +268,3 @@ def _config(manifest: IndexManifest, *, scan_limit: int) -> edge.EdgeConfig:
         ),
         optimizers=edge.EdgeOptimizersConfig(indexing_threshold=scanned_kb),
     )
-
-
-def _match(key: str, value: str | int) -> edge.FieldCondition:
-    return edge.FieldCondition(key, match=edge.MatchValue(value))
-
-
-def _must(*conditions: edge.FieldCondition) -> edge.Filter:
-    return edge.Filter(must=list(conditions))
-
-
-def _scope_filter(scope: Scope) -> edge.Filter:
-    conditions = [_match("tenant", scope.tenant)]
-    if scope.groups is not None:
-        conditions.append(edge.FieldCondition("groups", match=edge.MatchAny(list(scope.groups))))
-    if scope.collections:
-        conditions.append(
-            edge.FieldCondition("collection", match=edge.MatchAny(list(scope.collections)))
-        )
-    return _must(*conditions)

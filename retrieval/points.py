@@ -95,19 +95,7 @@ def payload_of(document: Document, passage: Passage) -> dict[str, Any]:
 
 def passage_of(point: Stored) -> Passage:
     """The passage that was stored, from the payload."""
-    payload = point.payload or {}
-    return Passage(
-        id=str(point.id),
-        document_id=payload["document_id"],
-        generation=payload["generation"],
-        ordinal=payload["ordinal"],
-        title=payload["title"],
-        heading_path=tuple(payload["heading_path"]),
-        text=payload["text"],
-        start=payload["start"],
-        end=payload["end"],
-        table_header=payload["table_header"],
-    )
+    return _passage(str(point.id), point.payload or {})
 
 
 def scored_passages(
@@ -118,30 +106,46 @@ def scored_passages(
     The engines return ties in any order; here they come by id, so that runs repeat.
     """
     legs = _by_id(dense), _by_id(bm25)
-    ordered = sorted(fused, key=lambda point: (-point.score, str(point.id)))
-    return [_scored(point, *legs) for point in ordered]
+    hits = [_scored(point, *legs) for point in fused]
+    hits.sort(key=lambda hit: (-hit.fused_score, hit.passage.id))
+    return hits
 
 
-_Leg = dict[str, tuple[int, float]]  # point id -> rank from 1, score
+_Leg = dict[object, tuple[int, float]]  # point id -> rank from 1, score
 
 
 def _by_id(points: Sequence[Found]) -> _Leg:
-    return {str(point.id): (rank, point.score) for rank, point in enumerate(points, start=1)}
+    return {point.id: (rank, point.score) for rank, point in enumerate(points, start=1)}
 
 
 def _scored(point: Found, dense: _Leg, bm25: _Leg) -> ScoredPassage:
-    payload = point.payload or {}
-    name = str(point.id)
+    # The embedded engine makes id, score and payload anew each time they are asked for.
+    name, payload, score = point.id, point.payload or {}, point.score
     dense_rank, dense_score = dense.get(name, (None, None))
     bm25_rank, bm25_score = bm25.get(name, (None, None))
     return ScoredPassage(
-        passage=passage_of(point),
+        passage=_passage(str(name), payload),
         source=payload["source"],
         collection=payload["collection"],
-        score=point.score,
-        fused_score=point.score,
+        score=score,
+        fused_score=score,
         dense_score=dense_score,
         dense_rank=dense_rank,
         bm25_score=bm25_score,
         bm25_rank=bm25_rank,
+    )
+
+
+def _passage(name: str, payload: Mapping[str, Any]) -> Passage:
+    return Passage(
+        id=name,
+        document_id=payload["document_id"],
+        generation=payload["generation"],
+        ordinal=payload["ordinal"],
+        title=payload["title"],
+        heading_path=tuple(payload["heading_path"]),
+        text=payload["text"],
+        start=payload["start"],
+        end=payload["end"],
+        table_header=payload["table_header"],
     )

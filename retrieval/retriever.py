@@ -16,6 +16,7 @@ from retrieval.errors import EmbeddingError
 from retrieval.reranking import RerankError, Reranking, log_odds
 from retrieval.store import Store
 
+SPARE = 5  # more asked for than wanted, since passages of replaced documents are dropped
 SEARCH_REPEATS = 5  # more documents than that are not replaced during one search
 
 logger = logging.getLogger(__name__)
@@ -135,7 +136,7 @@ class HybridRetriever:
         A document that was replaced in between may have lost passages to either step, the search
         or the check of what is live: then the search is repeated.
         """
-        limit = 2 * wanted
+        limit = wanted + SPARE
         repeats = SEARCH_REPEATS
         while True:
             revision = self._catalogue.revision

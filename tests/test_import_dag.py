@@ -167,7 +167,12 @@ def test_command_line_starts_without_heavy_modules() -> None:
     assert loaded & ROOMS == {"serving"}
 
 
-ENGINES = {"retrieval.edge_store", "retrieval.qdrant_store", "retrieval.qdrant_server"}
+ENGINES = {
+    "retrieval.edge_query",
+    "retrieval.edge_store",
+    "retrieval.qdrant_store",
+    "retrieval.qdrant_server",
+}
 
 
 def test_library_modules_are_imported_without_models_and_engines() -> None:

@@ -16,6 +16,7 @@ COMMANDS = {
     "ingest": "add files and folders, or replace what changed",
     "documents": "list, show, delete documents; rebuild the index",
     "evaluate": "measure answers, or each stage of the search, on known questions",
+    "bench": "measure how long each stage of the search takes",
     "doctor": "say what is installed, what is missing and how to get it",
 }
 ROOMS = ("retrieval", "router", "finetune", "serving", "eval")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from retrieval.catalogue import Catalogue, State
 from retrieval.documents import Document, Scope
@@ -27,6 +28,8 @@ DOCUMENT = Document(
     generation=1,
     updated_at=datetime(2026, 3, 1, 12, 30, tzinfo=UTC),
 )
+
+READ = Catalogue._read_live_generations
 
 
 @pytest.fixture
@@ -168,6 +171,49 @@ def test_revision_changes_with_what_answers(catalogue: Catalogue) -> None:
     catalogue.retire("d1")
     seen.append(catalogue.revision)
     assert len(set(seen)) == 4
+
+
+def test_live_generations_are_read_once_until_something_changes(catalogue: Catalogue) -> None:
+    make_live(catalogue, DOCUMENT, replace(DOCUMENT, id="d2"))
+    asked = ["d1", "d2", "unknown"]
+    with patch.object(
+        Catalogue, "_read_live_generations", autospec=True, side_effect=READ
+    ) as reading:
+        for _ in range(2):
+            assert catalogue.live_generations(asked) == {"d1": 1, "d2": 1}
+        assert [call.args[1] for call in reading.call_args_list] == [asked]
+        make_live(catalogue, replace(DOCUMENT, id="unknown", generation=7))
+        assert catalogue.live_generations(asked) == {"d1": 1, "d2": 1, "unknown": 7}
+        catalogue.make_live({("d2", 1): 1})
+        catalogue.retire("d1")
+        assert catalogue.live_generations(asked) == {"d2": 1, "unknown": 7}
+        catalogue.add_pending([replace(DOCUMENT, id="d2", generation=2)])
+        assert catalogue.live_generations(["d2"]) == {"d2": 1}
+        catalogue.make_live({("d2", 2): 1})
+        assert catalogue.live_generations(["d2"]) == {"d2": 2}
+
+
+def test_generation_that_was_read_while_it_was_retired_is_not_remembered(
+    catalogue: Catalogue,
+) -> None:
+    make_live(catalogue)
+
+    def retired_meanwhile(self: Catalogue, ids: Sequence[str]) -> dict[str, int]:
+        found = READ(self, ids)
+        self.retire("d1")
+        return found
+
+    with patch.object(Catalogue, "_read_live_generations", retired_meanwhile):
+        assert catalogue.live_generations(["d1"]) == {"d1": 1}
+    assert catalogue.live_generations(["d1"]) == {}
+
+
+def test_failed_change_leaves_what_answers(catalogue: Catalogue) -> None:
+    make_live(catalogue)
+    assert catalogue.live_generations(["d1"]) == {"d1": 1}
+    with pytest.raises(SQLAlchemyError):
+        catalogue.make_live({("d1", 2): object()})  # type: ignore[dict-item]
+    assert catalogue.live_generations(["d1"]) == {"d1": 1}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,120 @@
+"""What is asked of a Qdrant Edge shard: BM25, dense, and both fused, within a scope."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import qdrant_edge as edge
+
+from retrieval.documents import Scope
+from retrieval.embedding import Vectors
+from retrieval.points import BM25, DENSE, LEG_LIMIT
+
+GRAPH_SEARCH_WIDTH = 512  # ef: candidates kept on the way; see docs/LOG.md
+
+
+@dataclass(frozen=True, slots=True)
+class Bm25Leg:
+    """The words' side of a search. Their rarity (IDF) is that among the tenant's own passages."""
+
+    query: edge.Query
+    within: edge.Filter
+    params: edge.SearchParams
+
+    @classmethod
+    def of(cls, bm25: edge.Bm25, text: str, scope: Scope) -> Bm25Leg:
+        """The best passages by the question's words."""
+        own = edge.IdfParams(corpus=must(match("tenant", scope.tenant)))
+        return cls(
+            edge.Query.Nearest(bm25.embed_query(text), using=BM25),
+            scope_filter(scope),
+            edge.SearchParams(idf=own),
+        )
+
+    def request(self, limit: int = LEG_LIMIT, *, with_payload: bool = False) -> edge.QueryRequest:
+        """The leg by itself."""
+        return edge.QueryRequest(
+            limit,
+            query=self.query,
+            filter=self.within,
+            params=self.params,
+            with_payload=with_payload,
+        )
+
+    def everywhere(self) -> Bm25Leg:
+        """The same words over every tenant's passages, their rarity too: for measuring alone."""
+        return Bm25Leg(self.query, must(), edge.SearchParams())
+
+    def prefetch(self) -> edge.Prefetch:
+        """The leg as a part of a fused search."""
+        return edge.Prefetch(LEG_LIMIT, query=self.query, filter=self.within, params=self.params)
+
+
+@dataclass(frozen=True, slots=True)
+class DenseLeg:
+    """The vectors' side of a search."""
+
+    query: edge.Query
+    within: edge.Filter
+    params: edge.SearchParams
+
+    @classmethod
+    def of(
+        cls, vector: Vectors, scope: Scope, *, width: int = GRAPH_SEARCH_WIDTH, exact: bool = False
+    ) -> DenseLeg:
+        """The passages next to the vector: through the graph, or exactly, by comparing all."""
+        return cls(
+            edge.Query.Nearest(vector.tolist(), using=DENSE),
+            scope_filter(scope),
+            edge.SearchParams(hnsw_ef=width, exact=exact),
+        )
+
+    def request(self, limit: int = LEG_LIMIT) -> edge.QueryRequest:
+        """The leg by itself."""
+        return edge.QueryRequest(limit, query=self.query, filter=self.within, params=self.params)
+
+    def prefetch(self) -> edge.Prefetch:
+        """The leg as a part of a fused search."""
+        return edge.Prefetch(LEG_LIMIT, query=self.query, filter=self.within, params=self.params)
+
+
+def fused(dense: DenseLeg, bm25: Bm25Leg, limit: int) -> edge.QueryRequest:
+    """Both legs' passages in one order, with payload."""
+    return edge.QueryRequest(
+        limit,
+        query=edge.Fusion.Dbsf(),  # type: ignore[arg-type]  # the stubs keep its class apart
+        prefetches=[dense.prefetch(), bm25.prefetch()],
+        with_payload=True,
+    )
+
+
+def hybrid(dense: DenseLeg, bm25: Bm25Leg, limit: int) -> edge.QueryBatchRequest:
+    """The fused list, and both legs without payload: they say where each passage came from."""
+    return edge.QueryBatchRequest([fused(dense, bm25, limit), bm25.request(), dense.request()])
+
+
+def words_alone(bm25: Bm25Leg, limit: int) -> edge.QueryBatchRequest:
+    """BM25's list, and its whole leg as above."""
+    return edge.QueryBatchRequest([bm25.request(limit, with_payload=True), bm25.request()])
+
+
+def match(key: str, value: str | int) -> edge.FieldCondition:
+    """That a payload key has the value, or holds it among others."""
+    return edge.FieldCondition(key, match=edge.MatchValue(value))
+
+
+def must(*conditions: edge.FieldCondition) -> edge.Filter:
+    """All of the conditions."""
+    return edge.Filter(must=list(conditions))
+
+
+def scope_filter(scope: Scope) -> edge.Filter:
+    """What the scope may see."""
+    conditions = [match("tenant", scope.tenant)]
+    if scope.groups is not None:
+        conditions.append(edge.FieldCondition("groups", match=edge.MatchAny(list(scope.groups))))
+    if scope.collections:
+        conditions.append(
+            edge.FieldCondition("collection", match=edge.MatchAny(list(scope.collections)))
+        )
+    return must(*conditions)
