@@ -23,7 +23,7 @@ def same(value: float) -> Percentiles:
 
 
 RECALLS = [Recall(32, 0.5, 200, 0.1), Recall(GRAPH_SEARCH_WIDTH, 0.99, 200, 1.0)]
-TIMES = {
+TIMES: dict[str, Percentiles] = {
     Stage.EMBED: same(2),
     Stage.ENGINE: same(3),
     Stage.ENGINE_LIST: same(2),
