@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -235,6 +236,16 @@ def _corpus(options: argparse.Namespace, pipeline: Pipeline, work: Path, track: 
     return Corpus.of(groups, vectors, seed=options.seed)
 
 
+def _commit() -> str | None:
+    """Of the checkout that this runs from; None where it is installed without one."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return None
+    return done.stdout.strip() or None
+
+
 @contextmanager
 def _work(kept: Path | None) -> Iterator[Path]:
     if kept is None:
@@ -254,6 +265,7 @@ def _circumstances(
     from retrieval.edge_store import GRAPH_BUILD_WIDTH, SCAN_LIMIT
 
     return {
+        "commit": _commit(),
         "machine": platform.machine(),
         "cores": len(os.sched_getaffinity(0)),
         "load_average": list(os.getloadavg()),
