@@ -41,12 +41,15 @@ class Models:
 
 
 def answer(connection: Connection, manifest: IndexManifest, models: Models | None) -> None:
-    """Serve (name, arguments) until this process is ended; an exception is sent back."""
+    """Serve (name, arguments) until the parent hangs up; an exception is sent back."""
     os.environ |= {"TRANSFORMERS_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
     warnings.simplefilter("ignore")  # theirs are not ours to mend
     bench = _Baselines(manifest, models)
     while True:
-        name, arguments = connection.recv()
+        try:
+            name, arguments = connection.recv()
+        except EOFError:
+            return
         try:
             connection.send((True, getattr(bench, name)(*arguments)))
         except Exception as error:  # noqa: BLE001  # the parent says what failed

@@ -21,6 +21,7 @@ from eval.errors import EvaluationError
 from retrieval.points import IndexManifest
 
 SECONDS = 60.0  # that each of the searches may take at one size; then fewer questions are timed
+END_TIMEOUT_S = 10
 
 logger = logging.getLogger(__name__)
 
@@ -115,6 +116,7 @@ def open_baselines(
             childs.close()
             opened.callback(child.join)
             opened.callback(child.kill)
+            opened.callback(child.join, END_TIMEOUT_S)
             opened.callback(ours.close)
             return ours
 

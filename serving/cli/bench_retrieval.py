@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from serving.cli.options import add_profile, settings_of, write_json
+from serving.cli.options import add_profile, count, settings_of, write_json
 from serving.cli.stage_tables import progress_bars
 from serving.settings import BUNDLED, Settings
 from starter import bundle
@@ -34,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="extend",
         nargs="+",
         required=True,
-        type=_count,
+        type=count,
         metavar="N",
         help="sizes of the corpus, such as 1000 10000 100000",
     )
@@ -54,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a set in BEIR layout whose queries are asked; default: the bundled questions",
     )
     parser.add_argument(
-        "--queries", type=_count, default=200, metavar="N", help="how many of them (default 200)"
+        "--queries", type=count, default=200, metavar="N", help="how many of them (default 200)"
     )
     parser.add_argument(
         "--seed", type=int, default=DEFAULT_SEED, metavar="S", help="decides which, and the corpus"
@@ -95,14 +96,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_profile(parser)
 
 
-def _count(word: str) -> int:
-    if not word.isdecimal() or int(word) < 1:
-        raise argparse.ArgumentTypeError(f"{word!r} is not a number from 1")
-    return int(word)
-
-
 def _count_or_none(word: str) -> int:
-    return 0 if word == "0" else _count(word)
+    return 0 if word == "0" else count(word)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -234,6 +229,16 @@ def _corpus(options: argparse.Namespace, pipeline: Pipeline, work: Path, track: 
     return Corpus.of(groups, vectors, seed=options.seed)
 
 
+def _commit() -> str | None:
+    """Of the checkout that this runs from; None where it is installed without one."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return None
+    return done.stdout.strip() or None
+
+
 @contextmanager
 def _work(kept: Path | None) -> Iterator[Path]:
     if kept is None:
@@ -253,6 +258,7 @@ def _circumstances(
     from retrieval.edge_store import GRAPH_BUILD_WIDTH, SCAN_LIMIT
 
     return {
+        "commit": _commit(),
         "machine": platform.machine(),
         "cores": len(os.sched_getaffinity(0)),
         "load_average": list(os.getloadavg()),

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 NOTES = """\
 p50, p95, p99: half, 95 % and 99 % of the questions took no longer. A question comes from one of
-{tenants} tenants and may see {asked} of {groups} groups; rare words are those rare in its tenant.
-Stages are timed one by one, in turns, so they do not add up to the total. Fusion happens inside the
-engine, in one request with both searches, and has no time of its own."""
+{tenants} tenants and may see {asked} of {groups} groups; words are rare or not in its tenant.
+Stages are timed one by one, in turns, so they do not add up to the total. Fusion happens inside
+the engine, in one request with both searches, and has no time of its own."""
 
 
 def print_measured(measured: Measured, bars: Sequence[Bar], run: Mapping[str, Any]) -> None:

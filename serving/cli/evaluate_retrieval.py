@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from serving.cli.options import add_profile, settings_of, write_json
+from serving.cli.options import add_profile, count, settings_of, write_json
 from serving.cli.stage_tables import print_summaries, progress_bars
 from serving.settings import BUNDLED, Settings
 
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "qrels/test.tsv; may be given again",
     )
     parser.add_argument(
-        "--queries", type=_count, metavar="N", help="measure a fixed sample of N queries of each"
+        "--queries", type=count, metavar="N", help="measure a fixed sample of N queries of each"
     )
     parser.add_argument(
         "--seed", type=int, default=DEFAULT_SEED, metavar="S", help="decides the sample"
@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "default: the configured one, else the bundled one",
     )
     parser.add_argument(
-        "--candidates", type=_count, metavar="N", help="passages that the reranker reads"
+        "--candidates", type=count, metavar="N", help="passages that the reranker reads"
     )
     parser.add_argument(
         "--work", type=Path, metavar="DIR", help="keep the indexes here for the next run"
@@ -53,12 +53,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the stages: .svg or .png")
     add_profile(parser)
-
-
-def _count(word: str) -> int:
-    if not word.isdecimal() or int(word) < 1:
-        raise argparse.ArgumentTypeError(f"{word!r} is not a number from 1")
-    return int(word)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -35,6 +35,13 @@ def add_collections(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def count(word: str) -> int:
+    """The type of an argument that is a number from 1."""
+    if not word.isdecimal() or int(word) < 1:
+        raise argparse.ArgumentTypeError(f"{word!r} is not a number from 1")
+    return int(word)
+
+
 def settings_of(options: argparse.Namespace, **overrides: Any) -> Settings:
     """The settings of the chosen profile."""
     return load_settings(options.profile, **overrides)
