@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import threading
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -83,8 +84,8 @@ class Catalogue:
     `revision` changes before something starts or stops answering through this object: a search
     that saw it unchanged from its beginning to its end saw every document whole.
 
-    In SQLite, which one process holds, the generations that were asked for are remembered until
-    something changes: reading them took longer than searching a small index.
+    SQLite's file belongs to one process, which therefore remembers the live generation of every
+    document, about 200 bytes each: reading them anew took longer than the search itself.
     """
 
     def __init__(self, url: str) -> None:
@@ -93,9 +94,12 @@ class Catalogue:
         self._engine = _engine(url)
         self._alone = self._engine.dialect.name == "sqlite"
         self._known: dict[str, int | None] = {}  # None: nothing of the document answers
+        self._forgetting = threading.Lock()
         try:
             _metadata.create_all(self._engine)
             _complete(self._engine)
+            if self._alone:
+                self._known |= self._read_live_generations()
         except SQLAlchemyError as error:
             raise StoreError(f"the catalogue {url} cannot be opened: {error}") from error
 
@@ -136,7 +140,7 @@ class Catalogue:
 
     def live_generations(self, document_ids: Iterable[str]) -> dict[str, int]:
         """The generation that answers, for each of the ids that has one."""
-        # What is read from here on goes into this dict, and is lost with it when something changes.
+        # What is read from here on goes into this dict; whoever changes something leaves it behind.
         known = self._known if self._alone else {}
         document_ids = list(document_ids)
         unknown = [name for name in document_ids if name not in known]
@@ -184,7 +188,7 @@ class Catalogue:
 
         A generation that was retired in the meantime stays so: its document was deleted.
         """
-        with self._change() as connection:
+        with self._change({name for name, _ in passages}) as connection:
             for (document_id, generation), count in passages.items():
                 same = _documents.c.id == document_id
                 this = _documents.c.generation == generation
@@ -206,7 +210,7 @@ class Catalogue:
 
     def retire(self, document_id: str) -> None:
         """Stop a document from answering, now and after a crash; pending generations too."""
-        with self._change() as connection:
+        with self._change({document_id}) as connection:
             of_it = _documents.c.id == document_id
             connection.execute(update(_documents).where(of_it).values(_RETIRED))
 
@@ -233,8 +237,8 @@ class Catalogue:
         return self._select(_documents.c.state == state)
 
     @contextmanager
-    def _change(self) -> Iterator[Connection]:
-        """A transaction after which other generations answer."""
+    def _change(self, document_ids: Collection[str]) -> Iterator[Connection]:
+        """A transaction after which other generations of these documents answer, or none."""
         # Before the transaction: who reads the new number already finds all passages, old and new.
         self.revision = next(self._revisions)
         try:
@@ -242,12 +246,17 @@ class Catalogue:
                 yield connection
         finally:
             # A new dict: who read before the transaction's end may still write into the old one.
-            self._known = {}
+            with self._forgetting:
+                known = self._known.copy()
+                for name in document_ids:
+                    known.pop(name, None)
+                self._known = known
 
-    def _read_live_generations(self, document_ids: Sequence[str]) -> dict[str, int]:
-        query = select(_documents.c.id, _documents.c.generation).where(
-            _documents.c.id.in_(document_ids), _is_live
-        )
+    def _read_live_generations(self, document_ids: Sequence[str] | None = None) -> dict[str, int]:
+        """Of these documents, or of all."""
+        query = select(_documents.c.id, _documents.c.generation).where(_is_live)
+        if document_ids is not None:
+            query = query.where(_documents.c.id.in_(document_ids))
         with self._engine.connect() as connection:
             return {row.id: row.generation for row in connection.execute(query)}
 

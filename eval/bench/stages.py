@@ -89,7 +89,7 @@ def time_questions(
 
 
 def _time_one(subject: Subject, question: str, scope: Scope, turn: int, watch: Stopwatch) -> None:
-    vector = watch.time(Stage.EMBED, lambda: subject.embedder.embed([question])[0])
+    vector = subject.embedder.embed([question])[0]
     shard, bm25 = subject.store.shard, subject.store.bm25
 
     def legs() -> tuple[DenseLeg, Bm25Leg]:
@@ -101,6 +101,7 @@ def _time_one(subject: Subject, question: str, scope: Scope, turn: int, watch: S
     both = hybrid(dense, words, asked)
     listed = fused(dense, words, LISTED)
     runs: list[tuple[Stage, Callable[[], object]]] = [
+        (Stage.EMBED, lambda: subject.embedder.embed([question])),
         (Stage.BM25, lambda: shard.query(Bm25Leg.of(bm25, question, scope).request())),
         (Stage.BM25_EVERYWHERE, lambda: shard.query(anywhere)),
         (Stage.DENSE, lambda: shard.query(DenseLeg.of(vector, scope).request())),
@@ -110,7 +111,7 @@ def _time_one(subject: Subject, question: str, scope: Scope, turn: int, watch: S
         (Stage.SEARCH, lambda: _found(subject.retriever, question, scope, vector=vector)),
         (Stage.FOUND, lambda: _found(subject.retriever, question, scope)),
     ]
-    first = turn % len(runs)  # none always profits from what another left in the caches
+    first = turn % len(runs)  # or one would always find the caches as another left them
     for stage, run in runs[first:] + runs[:first]:
         watch.time(stage, run)
     if subject.reranking:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -173,24 +175,48 @@ def test_revision_changes_with_what_answers(catalogue: Catalogue) -> None:
     assert len(set(seen)) == 4
 
 
-def test_live_generations_are_read_once_until_something_changes(catalogue: Catalogue) -> None:
-    make_live(catalogue, DOCUMENT, replace(DOCUMENT, id="d2"))
-    asked = ["d1", "d2", "unknown"]
-    with patch.object(
-        Catalogue, "_read_live_generations", autospec=True, side_effect=READ
-    ) as reading:
+def test_live_generations_are_read_when_opened_and_then_what_changes_alone(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'documents.db'}"
+    with closing(Catalogue(url)) as before:
+        make_live(before, DOCUMENT, replace(DOCUMENT, id="d2"))
+    with (
+        closing(Catalogue(url)) as catalogue,
+        patch.object(
+            Catalogue, "_read_live_generations", autospec=True, side_effect=READ
+        ) as reading,
+    ):
+
+        def read() -> list[Sequence[str]]:
+            asked = [call.args[1] for call in reading.call_args_list]
+            reading.reset_mock()
+            return asked
+
+        assert catalogue.live_generations(["d1", "d2"]) == {"d1": 1, "d2": 1}
+        assert read() == []
         for _ in range(2):
-            assert catalogue.live_generations(asked) == {"d1": 1, "d2": 1}
-        assert [call.args[1] for call in reading.call_args_list] == [asked]
+            assert catalogue.live_generations(["d1", "unknown"]) == {"d1": 1}
+        assert read() == [["unknown"]]
         make_live(catalogue, replace(DOCUMENT, id="unknown", generation=7))
-        assert catalogue.live_generations(asked) == {"d1": 1, "d2": 1, "unknown": 7}
-        catalogue.make_live({("d2", 1): 1})
         catalogue.retire("d1")
-        assert catalogue.live_generations(asked) == {"d2": 1, "unknown": 7}
+        for _ in range(2):
+            assert catalogue.live_generations(["d1", "d2", "unknown"]) == {"d2": 1, "unknown": 7}
+        assert read() == [["d1", "unknown"]]
         catalogue.add_pending([replace(DOCUMENT, id="d2", generation=2)])
         assert catalogue.live_generations(["d2"]) == {"d2": 1}
         catalogue.make_live({("d2", 2): 1})
         assert catalogue.live_generations(["d2"]) == {"d2": 2}
+        assert read() == [["d2"]]
+
+
+def test_changes_at_the_same_time_forget_what_each_changed(catalogue: Catalogue) -> None:
+    make_live(catalogue, *(replace(DOCUMENT, id=f"d{number}") for number in range(40)))
+    names = [f"d{number}" for number in range(40)]
+    assert len(catalogue.live_generations(names)) == 40
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(catalogue.retire, names))
+
+    assert catalogue.live_generations(names) == {}
 
 
 def test_generation_that_was_read_while_it_was_retired_is_not_remembered(
@@ -203,6 +229,7 @@ def test_generation_that_was_read_while_it_was_retired_is_not_remembered(
         self.retire("d1")
         return found
 
+    catalogue.make_live({("d1", 1): 1})  # forgotten, and to be read
     with patch.object(Catalogue, "_read_live_generations", retired_meanwhile):
         assert catalogue.live_generations(["d1"]) == {"d1": 1}
     assert catalogue.live_generations(["d1"]) == {}
