@@ -33,12 +33,11 @@ from finetune.retrieval_data import (
 from retrieval.documents import Scope, ScoredPassage
 from retrieval.embedding import Embedder
 from retrieval.ingest import SourceFile
-from retrieval.reranking import RERANK_CANDIDATES
 from retrieval.temporary import temporary_retriever
 from starter.bundle import WrittenPassage
 
 PASSAGE_TOKENS = 96
-FOUND = RERANK_CANDIDATES  # passages looked at for each question
+FOUND = 20  # passages looked at for each question
 NEGATIVES = 8  # at most, the best ranked first
 
 logger = logging.getLogger(__name__)

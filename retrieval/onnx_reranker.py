@@ -17,7 +17,7 @@ from retrieval.windows import best_window
 from retrieval.words import content_words
 
 MAX_TOKENS = 256  # of question and passage together; what is longer is cut
-WINDOW_TOKENS = 96  # of a passage's text that are read; by measurement, docs/LOG.md
+WINDOW_TOKENS = 80  # of a passage's text that are read; by measurement, docs/LOG.md
 CALIBRATION_FILE = "calibration.json"
 
 

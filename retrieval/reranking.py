@@ -13,8 +13,8 @@ from retrieval.documents import Passage
 from retrieval.errors import RetrievalError
 
 MAX_LOG_ODDS = 10.0
-RERANK_CANDIDATES = 20
-RERANK_WEIGHT = 0.1
+RERANK_CANDIDATES = 12
+RERANK_WEIGHT = 0.3
 
 
 class RerankError(RetrievalError):

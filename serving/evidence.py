@@ -20,7 +20,7 @@ from retrieval.reranking import log_odds
 from retrieval.words import content_words
 from serving.sentences import Unit, units
 
-PASSAGES_READ = 10  # passages whose units are scored
+PASSAGES_READ = 20  # passages whose units are scored
 MAX_UNITS = 64  # bounds the cost on passages that are all short lines
 REMEMBERED_UNITS = 20_000  # whose vectors are kept: about 30 MB
 WORD_WEIGHT = 0.35  # share of a unit's score that matching words make up
