@@ -40,7 +40,7 @@ MEANING = {
     Stage.BM25: "BM25: the best 100 by words",
     Stage.DENSE: "dense: the best 100 by vector",
     Stage.FUSE: "fuse: BM25, dense and fusion, one request",
-    Stage.RERANK: "rerank: 20 passages, in the time budget",
+    Stage.RERANK: "rerank: the first fused passages, in the time budget",
     Stage.TOTAL: "total: question to reranked passages",
     Stage.FOUND: "question to fused passages (no reranking)",
     Stage.SEARCH: "  of it, everything but the embedding",

@@ -52,7 +52,12 @@ EXTRAS = {
         "bitsandbytes": "bitsandbytes",
         "sentence_transformers": "sentence-transformers",
     },
-    "evaluate": {"ir_measures": "ir-measures", "matplotlib": "matplotlib"},
+    "evaluate": {
+        "bm25s": "bm25s",
+        "ir_measures": "ir-measures",
+        "matplotlib": "matplotlib",
+        "rank_bm25": "rank-bm25",
+    },
     "train": {"sklearn": "scikit-learn"},
 }
 PROFILES_WITH_MODELS = ("gpu-24gb",)  # whose generator needs the extra of that name

@@ -266,7 +266,10 @@ def test_search_for_more_than_the_candidates_adds_the_others_in_fused_order() ->
     reranker = ByLength()
     found = retriever(ListStore(*ranking), reranker=reranker).search("q", 30, Scope())
     assert reranker.read == [RERANK_CANDIDATES]
-    assert [len(text) for text in texts(found)] == [*range(20, 0, -1), *range(21, 31)]
+    assert [len(text) for text in texts(found)] == [
+        *range(RERANK_CANDIDATES, 0, -1),
+        *range(RERANK_CANDIDATES + 1, 31),
+    ]
     assert {item.rerank_score for item in found.passages[RERANK_CANDIDATES:]} == {None}
 
 
