@@ -49,7 +49,8 @@ def best_window(
 
 def _sentences(text: str) -> list[tuple[int, int]]:
     """Spans of sentences and lines that hold anything."""
-    ends = [match.start() for match in _SENTENCE_END.finditer(text)]
-    starts = [0, *(match.end() for match in _SENTENCE_END.finditer(text))]
-    spans = zip(starts, [*ends, len(text)], strict=True)
+    gaps = [match.span() for match in _SENTENCE_END.finditer(text)]
+    spans = zip(
+        [0, *(end for _, end in gaps)], [*(start for start, _ in gaps), len(text)], strict=True
+    )
     return [(start, end) for start, end in spans if text[start:end].strip()] or [(0, len(text))]

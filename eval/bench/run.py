@@ -31,6 +31,7 @@ from eval.bench.timing import Stopwatch
 from eval.corpus_index import Pipeline, Track
 from retrieval.catalogue import Catalogue
 from retrieval.edge_store import EdgeStore
+from retrieval.onnx_reranker import OnnxReranker
 from retrieval.points import IndexManifest
 from retrieval.reranking import Reranking
 from retrieval.retriever import HybridRetriever
@@ -76,7 +77,7 @@ def measure(
         if Baseline.ENCODE in can
         else None,
         reranking=compare_reranking(reranker, baselines, plan.questions, passages, track=track)
-        if reranker and Baseline.PREDICT in can
+        if isinstance(reranker, OnnxReranker) and Baseline.PREDICT in can
         else None,
         reranked_tokens=tokens,
         ingest=compare_ingest(

@@ -142,7 +142,10 @@ def _print_models(out: Console, measured: Measured) -> None:
         out.print("The same weights, milliseconds (medians)")
         heads = ["", "ours", "theirs", "theirs / ours", "agreement", "n"]
         out.print(_table(heads, rows))
-        out.print("Agreement: mean cosine of the vectors; mean rank correlation of the scores.\n")
+        out.print(
+            "Agreement: mean cosine of the vectors; mean rank correlation of the scores of whole "
+            "passages.\n"
+        )
 
 
 def _compared(found: Compared) -> list[str]:
