@@ -26,7 +26,7 @@ class OnnxEmbedder:
 
     def __init__(self, folder: Path) -> None:
         try:
-            self._model = OnnxModel(folder, max_tokens=MAX_TOKENS)
+            self._model = OnnxModel(folder, max_tokens=MAX_TOKENS, often_one=True)
         except OnnxModelError as error:
             raise EmbeddingError(str(error)) from error
         self.name = self._model.name

@@ -8,43 +8,31 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 import time
 import tracemalloc
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eval.bench.corpus import Corpus
+from eval.reference import Weights, cross_encoder, sentence_transformer
 from retrieval.points import LEG_LIMIT, IndexManifest, bm25_of
 
 PILOT = 2_000  # passages by which the memory for all is estimated
 K1, B = 1.2, 0.75
 
 
-@dataclass(frozen=True, slots=True)
-class Models:
-    """The bundled weights, and our adapters that are merged into them."""
-
-    weights: Path
-    embedder_adapter: Path
-    reranker_adapter: Path
-    max_tokens: int
-
-
-def answer(connection: Connection, manifest: IndexManifest, models: Models | None) -> None:
+def answer(connection: Connection, manifest: IndexManifest, weights: Weights | None) -> None:
     """Serve (name, arguments) until the parent hangs up; an exception is sent back."""
     os.environ |= {"TRANSFORMERS_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
     warnings.simplefilter("ignore")  # theirs are not ours to mend
-    bench = _Baselines(manifest, models)
+    bench = _Baselines(manifest, weights)
     while True:
         try:
             name, arguments = connection.recv()
@@ -59,9 +47,9 @@ def answer(connection: Connection, manifest: IndexManifest, models: Models | Non
 class _Baselines:
     """Each public method is a question of the parent."""
 
-    def __init__(self, manifest: IndexManifest, models: Models | None) -> None:
+    def __init__(self, manifest: IndexManifest, weights: Weights | None) -> None:
         self._bm25 = bm25_of(manifest)
-        self._models = models
+        self._weights = weights
         self._searches: dict[str, Callable[[list[str]], object]] = {}
         self._token = cache(self._stem)
 
@@ -119,30 +107,13 @@ class _Baselines:
 
     @cache  # noqa: B019  # lives as long as the process
     def _encoder(self) -> Any:
-        assert self._models is not None
-        from peft import PeftModel
-        from sentence_transformers import SentenceTransformer
-
-        model: Any = SentenceTransformer(str(self._models.weights), device="cpu")
-        adapted = PeftModel.from_pretrained(model[0].auto_model, str(self._models.embedder_adapter))
-        model[0].auto_model = adapted.merge_and_unload()
-        model.max_seq_length = self._models.max_tokens
-        return model
+        assert self._weights is not None
+        return sentence_transformer(self._weights)
 
     @cache  # noqa: B019
     def _cross_encoder(self) -> Any:
-        assert self._models is not None
-        from peft import PeftModel
-        from sentence_transformers import CrossEncoder
-        from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
-        weights = str(self._models.weights)
-        plain = AutoModelForSequenceClassification.from_pretrained(weights, num_labels=1)
-        adapted = PeftModel.from_pretrained(plain, str(self._models.reranker_adapter))
-        with tempfile.TemporaryDirectory() as folder:
-            adapted.merge_and_unload().save_pretrained(folder)
-            AutoTokenizer.from_pretrained(weights).save_pretrained(folder)
-            return CrossEncoder(folder, max_length=self._models.max_tokens, device="cpu")
+        assert self._weights is not None
+        return cross_encoder(self._weights)
 
 
 def _rank_bm25(tokens: list[list[str]]) -> Callable[[list[str]], object]:

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eval.bench import baseline_process
-from eval.bench.baseline_process import Models
 from eval.bench.corpus import Corpus
 from eval.errors import EvaluationError
+from eval.reference import Weights
 from retrieval.points import IndexManifest
 
 SECONDS = 60.0  # that each of the searches may take at one size; then fewer questions are timed
@@ -99,10 +99,10 @@ class Baselines:
 
 @contextmanager
 def open_baselines(
-    wanted: Sequence[Baseline], manifest: IndexManifest, models: Models | None
+    wanted: Sequence[Baseline], manifest: IndexManifest, weights: Weights | None
 ) -> Iterator[Baselines]:
-    """Without `models` there are no `encode` and `predict` to compare with."""
-    if models is None:
+    """Without `weights` there are no `encode` and `predict` to compare with."""
+    if weights is None:
         wanted = [name for name in wanted if name in SEARCHES]
     context = multiprocessing.get_context("spawn")
     with ExitStack() as opened:
@@ -110,7 +110,7 @@ def open_baselines(
         def start() -> Connection:
             ours, childs = context.Pipe()
             child = context.Process(
-                target=baseline_process.answer, args=(childs, manifest, models), daemon=True
+                target=baseline_process.answer, args=(childs, manifest, weights), daemon=True
             )
             child.start()
             childs.close()

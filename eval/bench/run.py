@@ -58,33 +58,34 @@ class Plan:
 def measure(
     plan: Plan, corpus: Corpus, pipeline: Pipeline, baselines: Baselines, track: Track
 ) -> Measured:
-    """Sizes in ascending order, then the models, the ingest and the server by themselves.
+    """The models by themselves, sizes in ascending order, then the ingest and the server.
 
     Raises:
         EvaluationError: a part of the pipeline, a baseline or the server failed.
         StoreError: an index is in use.
     """
+    can = baselines.wanted
+    embedding = reranking = ingest = None
+    if Baseline.ENCODE in can:
+        embedding = compare_embedding(pipeline.embedder, baselines, plan.questions, track=track)
+    passages, tokens = passages_of_length(corpus, pipeline.embedder)
+    reranker = pipeline.reranking.reranker if pipeline.reranking else None
+    if isinstance(reranker, OnnxReranker) and Baseline.PREDICT in can:
+        reranking = compare_reranking(reranker, baselines, plan.questions, passages, track=track)
     bench = _Bench(plan, corpus, pipeline, baselines, track)
     sizes = [bench.at_size(size) for size in sorted(set(plan.sizes))]
     one_tenant = bench.one_tenant()
-    passages, tokens = passages_of_length(corpus, pipeline.embedder)
-    can = baselines.wanted
-    reranker = pipeline.reranking.reranker if pipeline.reranking else None
+    if plan.ingest_passages and Baseline.ENCODE in can:
+        ingest = compare_ingest(
+            pipeline, baselines, corpus, passages=plan.ingest_passages, track=track
+        )
     return Measured(
         sizes=sizes,
         one_tenant=one_tenant,
-        embedding=compare_embedding(pipeline.embedder, baselines, plan.questions, track=track)
-        if Baseline.ENCODE in can
-        else None,
-        reranking=compare_reranking(reranker, baselines, plan.questions, passages, track=track)
-        if isinstance(reranker, OnnxReranker) and Baseline.PREDICT in can
-        else None,
+        embedding=embedding,
+        reranking=reranking,
         reranked_tokens=tokens,
-        ingest=compare_ingest(
-            pipeline, baselines, corpus, passages=plan.ingest_passages, track=track
-        )
-        if plan.ingest_passages and Baseline.ENCODE in can
-        else None,
+        ingest=ingest,
         server=bench.server() if plan.server_questions else None,
     )
 

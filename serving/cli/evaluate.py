@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from serving.cli import evaluate_retrieval
+from serving.cli import evaluate_exports, evaluate_retrieval
 from serving.cli.connection import CommandError, connect
 from serving.cli.main import command_parser
 from serving.cli.options import add_collections, add_profile, console, settings_of, write_json
@@ -33,7 +33,14 @@ def run(arguments: Sequence[str]) -> int:
         help="BM25, dense, fused and reranked search side by side, on sets in BEIR layout",
     )
     evaluate_retrieval.add_arguments(retrieval)
+    exports = kinds.add_parser(
+        "exports",
+        help="what int8 and windows cost in ranking, beside the same weights in 32 bit",
+    )
+    evaluate_exports.add_arguments(exports)
     options = parser.parse_args(arguments)
+    if options.what == "exports":
+        return evaluate_exports.run(options)
     if options.what == "retrieval":
         return evaluate_retrieval.run(options)
     return _answers(options, None if options.what == "starter" else options.file)

@@ -13,6 +13,7 @@ from serving.cli.stage_tables import print_summaries, progress_bars
 from serving.settings import BUNDLED, Settings
 
 if TYPE_CHECKING:
+    from eval.beir import Dataset
     from eval.corpus_index import Pipeline
     from eval.stage_report import Summary
 
@@ -22,6 +23,22 @@ DEFAULT_SEED = 20261126
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What this command takes."""
+    add_datasets(parser)
+    parser.add_argument(
+        "--reranker",
+        metavar="NAME",
+        help=f"a cross-encoder by name or folder, {BUNDLED!r} or {NO_RERANKER!r}; "
+        "default: the configured one, else the bundled one",
+    )
+    parser.add_argument(
+        "--candidates", type=count, metavar="N", help="passages that the reranker reads"
+    )
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the stages: .svg or .png")
+    add_profile(parser)
+
+
+def add_datasets(parser: argparse.ArgumentParser) -> None:
+    """Which sets and queries, where the indexes lie meanwhile, and where the figures go."""
     parser.add_argument(
         "--dataset",
         action="append",
@@ -39,25 +56,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seed", type=int, default=DEFAULT_SEED, metavar="S", help="decides the sample"
     )
     parser.add_argument(
-        "--reranker",
-        metavar="NAME",
-        help=f"a cross-encoder by name or folder, {BUNDLED!r} or {NO_RERANKER!r}; "
-        "default: the configured one, else the bundled one",
-    )
-    parser.add_argument(
-        "--candidates", type=count, metavar="N", help="passages that the reranker reads"
-    )
-    parser.add_argument(
         "--work", type=Path, metavar="DIR", help="keep the indexes here for the next run"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the stages: .svg or .png")
-    add_profile(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Search every set, then print a table for each, and their means."""
-    from eval.beir import read_dataset
     from eval.measures import score
     from eval.retrieval import measure
     from eval.stage_plot import check_plot, plot
@@ -67,13 +72,11 @@ def run(options: argparse.Namespace) -> int:
     score({}, {})
     if options.plot:
         check_plot(options.plot)
-    settings = _with_reranker(settings_of(options), options.reranker, options.candidates)
-    datasets = [read_dataset(folder) for folder in options.datasets]
-    if options.queries:
-        datasets = [each.sample(options.queries, seed=options.seed) for each in datasets]
+    settings = with_reranker(settings_of(options), options.reranker, options.candidates)
+    datasets = read_datasets(options)
 
     # 2. The searches.
-    pipeline = _pipeline(settings)
+    pipeline = build_pipeline(settings)
     with progress_bars() as bars:
         measured = [
             measure(each, pipeline, work=options.work, track=bars.track) for each in datasets
@@ -89,7 +92,18 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _with_reranker(settings: Settings, given: str | None, candidates: int | None) -> Settings:
+def read_datasets(options: argparse.Namespace) -> list[Dataset]:
+    """The sets, or samples of their queries."""
+    from eval.beir import read_dataset
+
+    datasets = [read_dataset(folder) for folder in options.datasets]
+    if options.queries:
+        datasets = [each.sample(options.queries, seed=options.seed) for each in datasets]
+    return datasets
+
+
+def with_reranker(settings: Settings, given: str | None, candidates: int | None) -> Settings:
+    """The settings with what was asked for, and time without end."""
     chosen = given or settings.reranker or BUNDLED
     return settings.model_copy(
         update={
@@ -100,7 +114,8 @@ def _with_reranker(settings: Settings, given: str | None, candidates: int | None
     )
 
 
-def _pipeline(settings: Settings) -> Pipeline:
+def build_pipeline(settings: Settings) -> Pipeline:
+    """The models and settings that are measured."""
     from eval.corpus_index import Pipeline
     from finetune.retrieval_data import SETS
     from serving import wiring

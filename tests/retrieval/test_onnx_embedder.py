@@ -198,7 +198,7 @@ def test_embedder_name_is_that_of_its_weights(embedder: OnnxEmbedder) -> None:
         bundle.EMBEDDER_ADAPTER / "adapter_config.json",
     ]
     digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
-    assert embedder.name == f"embedder-{digest[:12]}-v1"
+    assert embedder.name == f"embedder-{digest[:12]}-v2"
 
 
 # Loading and exporting.
@@ -250,7 +250,7 @@ def test_export_that_was_made_before_is_taken(
         raise AssertionError("nothing is to be exported")
 
     monkeypatch.setattr("subprocess.run", fail)
-    made = tmp_path / "models" / f"embedder-{hashlib.sha256(b'weights').hexdigest()[:12]}-v1"
+    made = tmp_path / "models" / f"embedder-{hashlib.sha256(b'weights').hexdigest()[:12]}-v2"
     made.mkdir(parents=True)
     (made / MODEL_FILE).touch()
     assert ensure_exported(Kind.EMBEDDER, weights, tmp_path / "models", adapter_dir=None) == made
