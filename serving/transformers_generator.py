@@ -73,7 +73,7 @@ class TransformersGenerator:
         cancelled = request.cancelled
         sampling = request.sampling
 
-        class Cancelled(StoppingCriteria):
+        class Cancelled(StoppingCriteria):  # type: ignore[misc]
             def __call__(self, input_ids: Any, *_: Any, **__: Any) -> Any:
                 import torch
 

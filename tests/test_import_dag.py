@@ -28,6 +28,7 @@ COMMANDS = {
     "finetune.embedder",
     "finetune.hard_negatives",
     "finetune.reranker",
+    "finetune.train",
 }
 COMMAND_LINE = "serving.cli"  # may import `eval` too
 
@@ -168,6 +169,7 @@ def test_command_line_starts_without_heavy_modules() -> None:
 
 
 ENGINES = {
+    "finetune.callbacks",
     "retrieval.edge_query",
     "retrieval.edge_store",
     "retrieval.qdrant_store",

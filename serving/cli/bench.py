@@ -1,10 +1,10 @@
-"""`twofold bench`: how long things take."""
+"""`twofold bench`: what things cost, and what they give for it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from serving.cli import bench_retrieval
+from serving.cli import bench_finetune, bench_retrieval
 from serving.cli.main import command_parser
 
 
@@ -17,4 +17,12 @@ def run(arguments: Sequence[str]) -> int:
         help="each stage of the search at any number of passages, beside what others would use",
     )
     bench_retrieval.add_arguments(retrieval)
-    return bench_retrieval.run(parser.parse_args(arguments))
+    finetune = kinds.add_parser(
+        "finetune",
+        help="the four training methods on the same data: memory, time, quality, forgetting",
+    )
+    bench_finetune.add_arguments(finetune)
+    options = parser.parse_args(arguments)
+    if options.what == "finetune":
+        return bench_finetune.run(options)
+    return bench_retrieval.run(options)

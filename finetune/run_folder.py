@@ -1,0 +1,132 @@
+"""What a run leaves beside its weights, so that somebody can do it again.
+
+RUN/configuration.json   every setting, the data's hash, the seed, the commit
+    log.jsonl            losses, speed and memory, step by step; samples.jsonl: what it answered
+    tensorboard/         the same for TensorBoard
+    checkpoints/         what a stopped run resumes from
+    loss.svg             the curves
+    metrics.json         what it came to
+    adapter/ or model/   the weights
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from finetune.configuration import TrainingConfiguration
+from finetune.errors import TrainingError
+
+CONFIGURATION = "configuration.json"
+LOG, SAMPLES, METRICS, PLOT = "log.jsonl", "samples.jsonl", "metrics.json", "loss.svg"
+CHECKPOINTS, TENSORBOARD = "checkpoints", "tensorboard"
+ADAPTER, MODEL = "adapter", "model"
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """A run's place on disk."""
+
+    path: Path
+
+    @property
+    def checkpoints(self) -> Path:
+        """What a stopped run resumes from."""
+        return self.path / CHECKPOINTS
+
+    def begin(self, record: Mapping[str, Any]) -> None:
+        """Make the folder for a new run.
+
+        Raises:
+            TrainingError: it holds a run already.
+        """
+        if (self.path / CONFIGURATION).exists():
+            raise TrainingError(
+                f"{self.path} holds a run already: --resume goes on with it, another --out begins "
+                "a new one"
+            )
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.write(CONFIGURATION, record)
+
+    def check_same(self, record: Mapping[str, Any]) -> None:
+        """Whether a resumed run goes on as it began.
+
+        Raises:
+            TrainingError: there is no run, or settings or data are others; names each.
+        """
+        try:
+            before = json.loads((self.path / CONFIGURATION).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise TrainingError(f"{self.path} holds no run to resume: {error}") from error
+        now = json.loads(json.dumps(record))
+        keys = sorted(set(before) | set(now) - {"git_commit"})
+        changed = [
+            f"{key}: {before.get(key)!r} then, {now.get(key)!r} now"
+            for key in keys
+            if key != "git_commit" and before.get(key) != now.get(key)
+        ]
+        if changed:
+            raise TrainingError(
+                f"{self.path} was begun otherwise, and a mixture would be nobody's run; start a "
+                "new one with another --out:\n  " + "\n  ".join(changed)
+            )
+
+    def write(self, name: str, value: Mapping[str, Any]) -> None:
+        """A JSON file, whole or not at all."""
+        scratch = self.path / f".{name}.tmp"
+        scratch.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        scratch.replace(self.path / name)
+
+    def log(self) -> list[dict[str, float]]:
+        """What was measured, step by step."""
+        return [json.loads(line) for line in (self.path / LOG).read_text().splitlines()]
+
+    def draw_losses(self) -> None:
+        """The log's curves, as SVG."""
+        from matplotlib.figure import Figure
+
+        lines = self.log()
+        figure = Figure(figsize=(7, 4), layout="constrained")
+        axes = figure.add_subplot()
+        for key, label in (("loss", "training"), ("eval_loss", "validation")):
+            points = [(line["step"], line[key]) for line in lines if key in line]
+            if points:
+                axes.plot(*zip(*points, strict=True), marker="o", markersize=3, label=label)
+        axes.set_xlabel("step")
+        axes.set_ylabel("loss: mean -ln p of an answer's token")
+        axes.legend(frameon=False)
+        figure.savefig(self.path / PLOT)
+
+
+def record_of(configuration: TrainingConfiguration, data_sha256: str) -> dict[str, Any]:
+    """What decides the weights, and where the code stood."""
+    return {
+        **configuration.model_dump(mode="json"),
+        "data_sha256": data_sha256,
+        "git_commit": git_commit(),
+    }
+
+
+def sha256_of(*files: Path) -> str:
+    """Hex SHA-256 over the files' bytes, one after the other."""
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def git_commit() -> str | None:
+    """The commit that this code stands at; None outside a repository."""
+    done = subprocess.run(
+        ["git", "rev-parse", "HEAD"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.strip() if done.returncode == 0 else None
