@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from finetune.retrieval_data import Pair, batches
-from finetune.training_run import Objective, Schedule, run, save_adapter
+from finetune.encoder_loop import Objective, Schedule, run, save_adapter
 
 if TYPE_CHECKING:
     import torch

@@ -132,8 +132,8 @@ def _csv_row(line: int, header: list[str], cells: list[str]) -> _Row:
 
 
 def _parquet(path: Path) -> Iterator[_Row]:
-    import pyarrow  # type: ignore[import-untyped]
-    import pyarrow.parquet  # type: ignore[import-untyped]
+    import pyarrow
+    import pyarrow.parquet
 
     try:
         table = pyarrow.parquet.read_table(path)

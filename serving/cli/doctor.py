@@ -58,7 +58,14 @@ EXTRAS = {
         "matplotlib": "matplotlib",
         "rank_bm25": "rank-bm25",
     },
-    "train": {"sklearn": "scikit-learn"},
+    "train": {
+        "accelerate": "accelerate",
+        "bitsandbytes": "bitsandbytes",
+        "matplotlib": "matplotlib",
+        "sklearn": "scikit-learn",
+        "tensorboard": "tensorboard",
+        "trl": "trl",
+    },
 }
 PROFILES_WITH_MODELS = ("gpu-24gb",)  # whose generator needs the extra of that name
 MIN_FREE_GIB = 1.0

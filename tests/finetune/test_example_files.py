@@ -4,8 +4,8 @@ import gzip
 import json
 from pathlib import Path
 
-import pyarrow  # type: ignore[import-untyped]
-import pyarrow.parquet  # type: ignore[import-untyped]
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from finetune.errors import ExamplesError

@@ -16,7 +16,7 @@ from starter.bundle import EMBEDDER_ADAPTER
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 pytest.importorskip("peft", reason="the extra `train` is not installed")
 
-from finetune import reranker, training_run  # noqa: E402
+from finetune import reranker, encoder_loop  # noqa: E402
 from finetune.reranker import Configuration, Pair, train  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")  # transformers, on loading
@@ -45,7 +45,7 @@ def weights(folder: Path) -> dict[str, Any]:
 
 @pytest.fixture(autouse=True)
 def frequent_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training_run, "CHECKPOINT_STEPS", 2)
+    monkeypatch.setattr(encoder_loop, "CHECKPOINT_STEPS", 2)
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def test_adapter_is_small_and_calibrated_and_names_its_base(trained: Path) -> No
     folder = trained / "adapter"
     settings = json.loads((folder / "adapter_config.json").read_text())
 
-    assert settings["base_model_name_or_path"] == training_run.BASE_MODEL
+    assert settings["base_model_name_or_path"] == encoder_loop.BASE_MODEL
     assert sum(file.stat().st_size for file in folder.iterdir()) < 6 << 20
     assert isinstance(Calibration.load(folder / CALIBRATION_FILE), Calibration)
     assert json.loads((trained / "configuration.json").read_text())["steps"] == SMALL.steps

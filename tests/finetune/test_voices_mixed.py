@@ -25,7 +25,7 @@ def test_voices_of_one_brand_are_one(sentences: tuple[str, ...]) -> None:
 
 
 def test_voices_of_answers_that_differ_in_words_alone_are_one() -> None:
-    assert voice_problems(varied(60)) == []
+    assert voice_problems(varied(100)) == []
 
 
 def test_voices_of_the_same_answer_are_one() -> None:
