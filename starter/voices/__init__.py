@@ -1,0 +1,1 @@
+"""Two voices of Meridian Air as training examples, and the parts that they are written from."""
