@@ -24,15 +24,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from finetune.adapter_checks import (
-    IncompatibleAdapterError,
-    check_files,
-    check_formats,
-    read_config,
-    shape_problems,
-)
+from finetune.adapter_checks import check_files, check_formats, read_config, shape_problems
 from finetune.configuration import Method
-from finetune.errors import AdapterError
+from finetune.errors import AdapterError, IncompatibleAdapterError
 from finetune.manifest import (
     CONFIG_FILE,
     MANIFEST_FILE,

@@ -20,8 +20,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from finetune.retrieval_data import Pair, batches
 from finetune.encoder_loop import Objective, Schedule, run, save_adapter
+from finetune.retrieval_data import Pair, batches
 
 if TYPE_CHECKING:
     import torch

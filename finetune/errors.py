@@ -19,3 +19,11 @@ class TrainingError(FinetuneError):
 
 class AdapterError(FinetuneError):
     """An adapter is missing, damaged, or does not fit what it is asked to run with."""
+
+
+class DamagedAdapterError(AdapterError):
+    """The files are not what the manifest says, or nothing that may be loaded."""
+
+
+class IncompatibleAdapterError(AdapterError):
+    """The adapter belongs to another base; lists everything that differs."""

@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from finetune.retrieval_data import HELD_OUT, HELD_OUT_SUFFIX, WRITTEN, Group, read_groups
 from finetune.encoder_loop import Objective, Schedule, run, save_adapter
+from finetune.retrieval_data import HELD_OUT, HELD_OUT_SUFFIX, WRITTEN, Group, read_groups
 from retrieval.onnx_reranker import CALIBRATION_FILE
 from starter.bundle import EMBEDDER_ADAPTER
 

@@ -152,7 +152,7 @@ def _words(value: object) -> str:
 
 
 def _import(registry: AdapterRegistry, options: argparse.Namespace) -> None:
-    from finetune.adapter_checks import read_base
+    from finetune.base_identity import read_base
     from finetune.manifest import check_name
 
     check_name(options.name)

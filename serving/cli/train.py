@@ -97,8 +97,8 @@ def _folder(home: Path, name: str, *, resume: bool) -> Path:
 
 def _register(home: Path, configuration: TrainingConfiguration, trained: Trained) -> str:
     """The new version's NAME@NUMBER."""
-    from finetune.adapter_checks import read_base
     from finetune.adapters import AdapterRegistry
+    from finetune.base_identity import read_base
     from finetune.manifest import Provenance, describe
     from finetune.run_folder import git_commit
 

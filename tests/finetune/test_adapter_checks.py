@@ -13,20 +13,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from finetune.adapter_checks import (
-    DamagedAdapterError,
-    IncompatibleAdapterError,
-    chat_template_sha256,
-    check_files,
-    check_fits,
-    read_base,
-    read_header,
-    shape_problems,
-    tokenizer_sha256,
-    weights_sha256,
-)
+from finetune.adapter_checks import check_files, check_fits, shape_problems
+from finetune.base_identity import chat_template_sha256, read_base, tokenizer_sha256, weights_sha256
 from finetune.configuration import Method
-from finetune.errors import AdapterError
+from finetune.errors import AdapterError, DamagedAdapterError, IncompatibleAdapterError
 from finetune.manifest import (
     CONFIG_FILE,
     WEIGHTS_FILE,
@@ -36,6 +26,7 @@ from finetune.manifest import (
     State,
     describe,
 )
+from finetune.safetensors_header import read_header
 from tests.finetune.tiny_model import load_base, save_tiny_model
 
 torch = pytest.importorskip("torch")

@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from finetune.adapter_checks import DamagedAdapterError, IncompatibleAdapterError
 from finetune.adapters import (
     REGISTRY_FILE,
     AdapterRegistry,
@@ -23,7 +22,7 @@ from finetune.adapters import (
     MissingAdapterError,
 )
 from finetune.configuration import Method
-from finetune.errors import AdapterError
+from finetune.errors import AdapterError, DamagedAdapterError, IncompatibleAdapterError
 from finetune.manifest import (
     CONFIG_FILE,
     MANIFEST_FILE,

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from finetune import merging
-from finetune.adapter_checks import IncompatibleAdapterError, read_base
+from finetune.base_identity import read_base
 from finetune.configuration import Method
-from finetune.errors import AdapterError
+from finetune.errors import AdapterError, IncompatibleAdapterError
 from finetune.manifest import CONFIG_FILE, AdapterVersion
 from finetune.merging import MERGE_FILE, MergeError, merge
 from tests.finetune.test_adapter_checks import (

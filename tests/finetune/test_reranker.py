@@ -16,7 +16,7 @@ from starter.bundle import EMBEDDER_ADAPTER
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 pytest.importorskip("peft", reason="the extra `train` is not installed")
 
-from finetune import reranker, encoder_loop  # noqa: E402
+from finetune import encoder_loop, reranker  # noqa: E402
 from finetune.reranker import Configuration, Pair, train  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")  # transformers, on loading

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from finetune.adapter_checks import read_base
 from finetune.adapters import AdapterRegistry
+from finetune.base_identity import read_base
 from finetune.configuration import Method
 from finetune.manifest import CONFIG_FILE, Base, Provenance, State, describe
 from serving.cli.main import main
