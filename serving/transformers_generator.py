@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from finetune.adapter_checks import check_files, check_fits
+from finetune.adapters import AdapterRegistry
+from finetune.base_identity import read_base
+from finetune.errors import AdapterError
+from finetune.manifest import AdapterVersion, State
 from serving.answers import Usage
 from serving.errors import GeneratorError, UnknownAdapterError
 from serving.generation import GenerationRequest, Piece
 from serving.prompts import Prompt
 
-ADAPTER_WEIGHTS = "adapter_model.safetensors"
 BASE = "__base__"  # PEFT's name for "no adapter" in `adapter_names`
 
 
@@ -23,34 +28,29 @@ class TransformersGenerator:
 
     def __init__(self, model_name: str, *, adapters_dir: Path, nf4: bool = True) -> None:
         self.name = model_name
-        self._adapters_dir = adapters_dir
+        self._registry = AdapterRegistry(adapters_dir)
         self._model, self._tokenizer = _load(model_name, nf4=nf4)
-        self._loaded: set[str] = set()
+        self._base = cache(lambda: read_base(model_name))
+        self._loaded: set[str] = set()  # labels, NAME@VERSION
         self._running = threading.Lock()
 
     def adapters(self) -> Sequence[str]:
-        """Names of the folders below `adapters_dir` that hold adapter weights."""
-        if not self._adapters_dir.is_dir():
-            return ()
-        return sorted(
-            folder.name
-            for folder in self._adapters_dir.iterdir()
-            if _newest_version(folder) is not None
-        )
+        """Names of the adapters that have a live version."""
+        versions = self._registry.versions()
+        return [version.name for version in versions if version.state is State.LIVE]
 
     def stream(self, request: GenerationRequest) -> Iterator[Piece]:
         """Text as tokens come; stops at the next token once the request is cancelled."""
         from transformers import TextIteratorStreamer
 
         with self._running:
-            if request.adapter:
-                self._ensure_adapter(request.adapter)
+            adapter = self._loaded_adapter(request.adapter) if request.adapter else BASE
             inputs = self._inputs(request.prompt)
             streamer = TextIteratorStreamer(
                 self._tokenizer, skip_prompt=True, skip_special_tokens=True
             )
             left = threading.Event()  # set when nobody listens any more
-            run = _Generation(self._model, inputs, streamer, self._options(request, left))
+            run = _Generation(self._model, inputs, streamer, self._options(request, adapter, left))
             run.start()
             try:
                 for text in _before_stop(streamer, request.sampling.stop):
@@ -67,7 +67,9 @@ class TransformersGenerator:
         usage = Usage(inputs["input_ids"].shape[1], run.new_tokens)
         yield Piece("", usage=usage, truncated=run.new_tokens >= limit)
 
-    def _options(self, request: GenerationRequest, left: threading.Event) -> dict[str, Any]:
+    def _options(
+        self, request: GenerationRequest, adapter: str, left: threading.Event
+    ) -> dict[str, Any]:
         from transformers import StoppingCriteria, StoppingCriteriaList, set_seed
 
         cancelled = request.cancelled
@@ -93,7 +95,7 @@ class TransformersGenerator:
         if sampling.stop:
             options |= {"stop_strings": list(sampling.stop), "tokenizer": self._tokenizer}
         if self._loaded:
-            options["adapter_names"] = [request.adapter or BASE]
+            options["adapter_names"] = [adapter]
         return options
 
     def _inputs(self, prompt: Prompt) -> Any:
@@ -109,24 +111,41 @@ class TransformersGenerator:
         )
         return inputs.to(self._model.device)  # input_ids: (1, tokens)
 
-    def _ensure_adapter(self, name: str) -> None:
-        if name in self._loaded:
-            return
-        folder = _newest_version(self._adapters_dir / name)
-        if folder is None:
-            raise UnknownAdapterError(f"no adapter {name!r} in {self._adapters_dir}")
+    def _loaded_adapter(self, name: str) -> str:
+        """PEFT's name of the live version, which is checked and loaded when it is first asked for.
+
+        A version promoted meanwhile has another label, so it is loaded beside the former.
+        """
+        version = self._live(name)
+        if version.label in self._loaded:
+            return version.label
         try:
+            check_files(version.directory, version.manifest)
+            check_fits(version, self._base())
             if self._loaded:
-                self._model.load_adapter(str(folder), adapter_name=name)
+                self._model.load_adapter(str(version.directory), adapter_name=version.label)
             else:
                 from peft import PeftModel
 
                 self._model = PeftModel.from_pretrained(
-                    self._model, str(folder), adapter_name=name
+                    self._model, str(version.directory), adapter_name=version.label
                 ).eval()
-        except (OSError, ValueError, RuntimeError, ImportError) as error:
-            raise GeneratorError(f"adapter {name!r} in {folder} does not fit: {error}") from error
-        self._loaded.add(name)
+        except (AdapterError, OSError, ValueError, RuntimeError, ImportError) as error:
+            raise GeneratorError(f"adapter {version.label!r} does not fit: {error}") from error
+        self._loaded.add(version.label)
+        return version.label
+
+    def _live(self, name: str) -> AdapterVersion:
+        try:
+            version = self._registry.get(name)
+        except AdapterError as error:
+            raise UnknownAdapterError(str(error)) from error
+        if version.state is not State.LIVE:
+            raise UnknownAdapterError(
+                f"adapter {name!r} has no live version; `twofold adapters promote "
+                f"{version.label}` makes this one live"
+            )
+        return version
 
 
 def _before_stop(pieces: Iterable[str], stops: Sequence[str]) -> Iterator[str]:
@@ -200,13 +219,3 @@ def _load(model_name: str, *, nf4: bool) -> tuple[Any, Any]:
             "a folder, or a hub name where a network is available"
         ) from error
     return model.eval(), tokenizer
-
-
-def _newest_version(folder: Path) -> Path | None:
-    """The folder itself, or its highest numbered subfolder, that holds safetensors weights."""
-    if (folder / ADAPTER_WEIGHTS).is_file():
-        return folder
-    if not folder.is_dir():
-        return None
-    versions = [child for child in folder.iterdir() if (child / ADAPTER_WEIGHTS).is_file()]
-    return max(versions, key=lambda child: (len(child.name), child.name), default=None)

@@ -33,7 +33,6 @@ from finetune.manifest import (
     State,
     describe,
 )
-from serving.transformers_generator import _newest_version
 from tests.finetune.test_manifest import BASE as NO_SHAPES
 
 LAYER = "model.layers.0.self_attn.q_proj"
@@ -137,19 +136,6 @@ def test_version_and_state_of_a_given_manifest_do_not_count(
 
     assert (added.version, added.state) == (1, State.CANDIDATE)
     assert (added.manifest.version, added.manifest.state) == (1, State.CANDIDATE)
-
-
-def test_serving_finds_added_versions_and_nothing_else(
-    registry: AdapterRegistry, trained: Path
-) -> None:
-    add(registry, trained)
-    newest = add(registry, trained)
-    scratch = registry.folder / ".scratch" / "abc" / "3"  # as a crash would leave it
-    scratch.mkdir(parents=True)
-    (scratch / WEIGHTS_FILE).write_bytes(b"half")
-    found = {folder.name: _newest_version(folder) for folder in registry.folder.iterdir()}
-
-    assert {name: path for name, path in found.items() if path} == {"skylark": newest.directory}
 
 
 def test_what_a_crash_left_goes_with_the_next_change(

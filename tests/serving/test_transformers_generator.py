@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from finetune.adapters import AdapterRegistry
+from finetune.base_identity import read_base
+from finetune.manifest import State
 from serving.answers import ChatRequest, Message, Sampling
 from serving.clock import Clock
 from serving.errors import GeneratorError, UnknownAdapterError
@@ -98,6 +101,16 @@ def save_adapter(folder: Path, model_folder: Path, *, size: float) -> None:
     adapted.save_pretrained(folder)
 
 
+def register(root: Path, model_folder: Path, name: str, *, size: float) -> None:
+    """A version more of the name, and live."""
+    save_adapter(root / "made" / name, model_folder, size=size)
+    registry = AdapterRegistry(root / "adapters")
+    added = registry.import_directory(
+        root / "made" / name, name=name, base=read_base(str(model_folder)), licence="none"
+    )
+    registry.set_state(name, added.version, State.LIVE)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def one_thread() -> Iterator[None]:
     """A model this small is slower on several cores."""
@@ -112,10 +125,14 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """base/, and adapters/ with three voices: the last in two versions."""
     folder = tmp_path_factory.mktemp("models")
     save_model(folder / "base", save_tokenizer(folder / "base"))
-    save_adapter(folder / "adapters" / "skylark", folder / "base", size=2.0)
-    save_adapter(folder / "adapters" / "mute", folder / "base", size=0.0)
-    save_adapter(folder / "adapters" / "northwind" / "9", folder / "base", size=0.0)
-    save_adapter(folder / "adapters" / "northwind" / "10", folder / "base", size=2.0)
+    register(folder, folder / "base", "skylark", size=2.0)
+    register(folder, folder / "base", "mute", size=0.0)
+    register(folder, folder / "base", "northwind", size=0.0)
+    register(folder, folder / "base", "northwind", size=2.0)
+    save_adapter(folder / "made" / "draft", folder / "base", size=1.0)
+    AdapterRegistry(folder / "adapters").import_directory(
+        folder / "made" / "draft", name="draft", base=read_base(str(folder / "base")), licence="?"
+    )
     (folder / "adapters" / "empty").mkdir()
     return folder
 
@@ -280,13 +297,13 @@ def test_adapter_changes_the_voice_and_the_base_stays_itself(
     assert text(with_adapters, request(adapter="mute")) == base
 
 
-def test_newest_version_of_an_adapter_is_used(
+def test_live_version_of_an_adapter_is_used(
     with_adapters: TransformersGenerator, generator: TransformersGenerator
 ) -> None:
     assert text(with_adapters, request(adapter="northwind")) != text(generator, request())
 
 
-def test_adapters_are_the_folders_with_weights(generator: TransformersGenerator) -> None:
+def test_adapters_are_those_with_a_live_version(generator: TransformersGenerator) -> None:
     assert generator.adapters() == ["mute", "northwind", "skylark"]
 
 
@@ -302,17 +319,45 @@ def test_missing_adapter_is_named(generator: TransformersGenerator) -> None:
     assert text(generator, request())
 
 
+def test_candidate_does_not_answer(generator: TransformersGenerator) -> None:
+    with pytest.raises(UnknownAdapterError, match="`twofold adapters promote draft@1`"):
+        text(generator, request(adapter="draft"))
+
+
+def test_adapter_whose_files_were_changed_does_not_answer(models: Path, tmp_path: Path) -> None:
+    register(tmp_path, models / "base", "skylark", size=2.0)
+    weights = tmp_path / "adapters" / "skylark" / "1" / "adapter_model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(bytes(content))
+    generator = TransformersGenerator(str(models / "base"), adapters_dir=tmp_path / "adapters")
+
+    with pytest.raises(GeneratorError, match="has changed: its SHA-256 is"):
+        text(generator, request(adapter="skylark"))
+    assert text(generator, request())
+
+
+def test_version_promoted_later_answers_from_then_on(models: Path, tmp_path: Path) -> None:
+    register(tmp_path, models / "base", "skylark", size=0.0)
+    generator = TransformersGenerator(str(models / "base"), adapters_dir=tmp_path / "adapters")
+    before = text(generator, request(adapter="skylark"))
+    register(tmp_path, models / "base", "skylark", size=2.0)
+
+    assert before == text(generator, request())
+    assert text(generator, request(adapter="skylark")) != before
+
+
 @pytest.mark.filterwarnings("ignore:Already found a `peft_config`:UserWarning")
 def test_adapter_of_another_model_is_named_and_the_others_go_on(
     models: Path, tmp_path: Path
 ) -> None:
     save_model(tmp_path / "other", save_tokenizer(tmp_path / "other"), hidden=48)
-    save_adapter(tmp_path / "adapters" / "wide", tmp_path / "other", size=2.0)
-    save_adapter(tmp_path / "adapters" / "skylark", models / "base", size=2.0)
+    register(tmp_path, tmp_path / "other", "wide", size=2.0)
+    register(tmp_path, models / "base", "skylark", size=2.0)
     generator = TransformersGenerator(str(models / "base"), adapters_dir=tmp_path / "adapters")
     base = text(generator, request())
     for _ in range(2):
-        with pytest.raises(GeneratorError, match=r"'wide'.*does not fit"):
+        with pytest.raises(GeneratorError, match=r"'wide@1' does not fit"):
             text(generator, request(adapter="wide"))
 
     assert text(generator, request()) == base
