@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import warnings
 from typing import TYPE_CHECKING
 
 from serving.cli.bundled_weights import bundled_weights
@@ -40,6 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Search every set three times, and print what the exchange of a model changes."""
+    from transformers.utils.logging import disable_progress_bar, set_verbosity_error
+
     from eval.reference import export_costs
     from retrieval.onnx_reranker import CALIBRATION_FILE, Calibration
 
@@ -50,6 +53,9 @@ def run(options: argparse.Namespace) -> int:
             f"only the bundled embedder is exported, not {settings.embedder!r}: "
             "there is nothing to compare"
         )
+    set_verbosity_error()  # theirs are not ours to mend
+    disable_progress_bar()
+    warnings.simplefilter("ignore", FutureWarning)
     datasets, pipeline = read_datasets(options), build_pipeline(settings)
     calibration = Calibration.load(bundle.RERANKER_ADAPTER / CALIBRATION_FILE)
     found = []

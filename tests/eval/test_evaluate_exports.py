@@ -37,7 +37,7 @@ def test_exports_rank_like_their_weights_in_32_bit(tmp_path: Path, models_dir: P
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
     (found,) = json.loads(target.read_text())
     queries = len({query for query, _, grade in QRELS if grade})
 
