@@ -61,7 +61,7 @@ def load_base(configuration: TrainingConfiguration) -> Any:
             bnb_4bit_quant_storage=dtype if sharded() else torch.uint8,
         )
     try:
-        model = AutoModelForCausalLM.from_pretrained(
+        return AutoModelForCausalLM.from_pretrained(
             configuration.base_model,
             revision=configuration.base_revision,
             dtype=dtype,
@@ -70,8 +70,6 @@ def load_base(configuration: TrainingConfiguration) -> Any:
         )
     except (OSError, ValueError) as error:
         raise _missing(configuration, error) from error
-    model.config.use_cache = False  # of no use in training
-    return model
 
 
 def trained_part(configuration: TrainingConfiguration, model: Any) -> Any:

@@ -55,13 +55,16 @@ class Checkpoints(TrainerCallback):  # type: ignore[misc]
 class History(TrainerCallback):  # type: ignore[misc]
     """Losses, tokens a second and memory: shown in a bar, and written line by line."""
 
-    def __init__(self, file: Path, tokens_per_step: float, *, quiet: bool) -> None:
+    def __init__(
+        self, file: Path, tokens_per_step: float, *, quiet: bool, earlier_s: float = 0
+    ) -> None:
         self._file = file
         self._tokens_per_step = tokens_per_step
         self._quiet = quiet
         self._bar: Any = None
         self._task: Any = None
-        self._started = 0.0
+        self._earlier_s = earlier_s  # what a stopped run had taken
+        self._started = time.perf_counter()
         self._first_step = 0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -84,7 +87,7 @@ class History(TrainerCallback):  # type: ignore[misc]
         self._task = self._bar.add_task(
             "Training", total=state.max_steps, completed=state.global_step
         )
-        self._started, self._first_step = time.perf_counter(), state.global_step
+        self._first_step = state.global_step
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """One more."""
@@ -97,6 +100,7 @@ class History(TrainerCallback):  # type: ignore[misc]
         line = {
             "step": state.global_step,
             **{name: logs[name] for name in LOGGED if name in logs},
+            "seconds": round(self.seconds, 3),
             "tokens_per_s": round(self._speed(state.global_step), 1),
             "memory_mib": round(used_memory_mib()),
         }
@@ -108,6 +112,11 @@ class History(TrainerCallback):  # type: ignore[misc]
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """However it ended."""
         self.close()
+
+    @property
+    def seconds(self) -> float:
+        """Since the run began, without the time between its parts."""
+        return self._earlier_s + time.perf_counter() - self._started
 
     def close(self) -> None:
         """Also after an error; a second time does nothing."""

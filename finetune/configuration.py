@@ -51,7 +51,7 @@ class Optimizer(StrEnum):
 class TrainingConfiguration(BaseModel):
     """Frozen; unknown keys are errors. Lengths count tokens; paths are relative to the file."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     name: Annotated[str, StringConstraints(pattern=NAME_PATTERN)]  # of the adapter
     base_model: str  # hub name or folder
@@ -72,7 +72,7 @@ class TrainingConfiguration(BaseModel):
     max_tokens: int = Field(default=2048, ge=16)
     batch_size: int = Field(default=2, ge=1)
     accumulation: int = Field(default=8, ge=1)
-    epochs: float = Field(default=3, gt=0)
+    epochs: float = Field(default=3, gt=0, le=1000)
     max_steps: int | None = Field(default=None, ge=1)  # instead of epochs
     learning_rate: float = Field(default=2e-4, gt=0)
     warmup_rate: float = Field(default=0.03, ge=0, lt=1)  # share of the steps; then a cosine to 0
@@ -105,8 +105,8 @@ def load_configuration(path: Path) -> TrainingConfiguration:
         raise ConfigurationError(f"{path}:\n  " + "\n  ".join(problems)) from error
     return configuration.model_copy(
         update={
-            "train": path.parent / configuration.train,
-            "validation": path.parent / configuration.validation
+            "train": (path.parent / configuration.train).resolve(),
+            "validation": (path.parent / configuration.validation).resolve()
             if configuration.validation
             else None,
             "base_model": _base(path.parent, configuration.base_model),
@@ -136,4 +136,4 @@ def _read(path: Path) -> dict[str, Any]:
 def _base(folder: Path, given: str) -> str:
     """A folder beside the file, else the name as it is."""
     beside = folder / given
-    return str(beside) if beside.is_dir() else given
+    return str(beside.resolve()) if beside.is_dir() else given

@@ -35,6 +35,8 @@ def duplicate_problems(examples: Sequence[Example]) -> list[Problem]:
 
 def leakage_problems(examples: Sequence[Example], validation: Sequence[Example]) -> list[Problem]:
     """Training rows whose question the validation file asks too, or nearly the same example."""
+    if not validation:
+        return []
     asked = {normalised(_question(each)): each for each in reversed(validation)}
     found: dict[int, str] = {}
     for place, example in enumerate(examples):

@@ -43,29 +43,33 @@ def encode_all(examples: Sequence[Example], tokenizer: Any, *, max_tokens: int) 
         ExamplesError: the tokenizer has no chat template, or examples are too long for it or for
             `max_tokens`; lists them all.
     """
+    from jinja2 import TemplateError
+
     if not getattr(tokenizer, "chat_template", None):
         raise ExamplesError(
             "the base model's tokenizer has no chat template, so nobody could ask it in the form "
             "that it is trained in; choose an instruction-tuned base, or give the tokenizer one"
         )
-    encoded, problems = [], []
+    encoded, too_long, refused = [], [], []
     for example in examples:
         for messages in _answers(example):
             try:
                 found = _encode(example.line, messages, tokenizer)
-            except _NotAPrefixError:
-                problems.append(f"line {example.line}: the template renders its prompt otherwise")
+            except (_NotAPrefixError, TemplateError) as error:
+                refused.append(f"line {example.line}: {error}")
                 continue
             if len(found.input_ids) > max_tokens:
-                problems.append(f"line {example.line}: {len(found.input_ids):,} tokens")
+                too_long.append(f"line {example.line}: {len(found.input_ids):,} tokens")
             encoded.append(found)
-    if problems:
-        more = f"\n  and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
+    if refused:
+        raise ExamplesError(
+            "the base model's chat template cannot render these examples; change them, or choose "
+            "another base:\n  " + _listed(refused)
+        )
+    if too_long:
         raise ExamplesError(
             f"examples that do not fit max_tokens = {max_tokens}; a cut answer would teach the "
-            "model to stop mid-sentence. Shorten them, or raise max_tokens:\n  "
-            + "\n  ".join(problems[:SHOWN])
-            + more
+            "model to stop mid-sentence. Shorten them, or raise max_tokens:\n  " + _listed(too_long)
         )
     return encoded
 
@@ -79,6 +83,11 @@ class _NotAPrefixError(Exception):
     """The rendered conversation does not begin with its rendered prompt."""
 
 
+def _listed(problems: Sequence[str]) -> str:
+    more = [f"and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
+    return "\n  ".join([*problems[:SHOWN], *more])
+
+
 def _answers(example: Example) -> Iterator[tuple[Message, ...]]:
     for place, message in enumerate(example.messages):
         if message.role is Role.ASSISTANT:
@@ -89,7 +98,7 @@ def _encode(line: int, messages: Sequence[Message], tokenizer: Any) -> Encoded:
     prompt = prompt_ids(messages[:-1], tokenizer)
     whole = _render(messages, tokenizer, add_generation_prompt=False)
     if whole[: len(prompt)] != prompt:
-        raise _NotAPrefixError
+        raise _NotAPrefixError("it renders the prompt otherwise once an answer follows")
     return Encoded(line, tuple(whole), len(prompt))
 
 

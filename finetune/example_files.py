@@ -6,14 +6,20 @@ import csv
 import gzip
 import json
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
+from textwrap import shorten
+from typing import TYPE_CHECKING
 
 from finetune.errors import ExamplesError
 from finetune.example_rows import RowError, example_of, shape_of
 from finetune.examples import Example
+
+if TYPE_CHECKING:
+    import pyarrow
 
 SHOWN = 20  # bad rows in the message; the others are counted
 
@@ -80,21 +86,25 @@ def _listing(title: str, problems: list[str]) -> str:
 
 
 def _jsonl(path: Path) -> Iterator[_Row]:
-    data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    data = gzip.decompress(path.read_bytes()) if path.suffix.lower() == ".gz" else path.read_bytes()
     for line, raw in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
         if not raw.strip():
             continue
         try:
-            yield _Row(line, json.loads(raw.decode("utf-8")))
+            yield _Row(line, _parsed(raw.decode("utf-8")))
         except UnicodeDecodeError as error:
             yield _Row(line, None, _not_utf8(error))
+        except RowError as error:
+            yield _Row(line, None, str(error))
         except (ValueError, RecursionError) as error:
             yield _Row(line, None, f"not JSON: {error}")
 
 
 def _json(path: Path) -> Iterator[_Row]:
     try:
-        rows = json.loads(_decoded(path))
+        rows = _parsed(_decoded(path))
+    except RowError as error:
+        raise ExamplesError(f"{path}: {error}") from error
     except (ValueError, RecursionError) as error:
         raise ExamplesError(f"{path}: not JSON: {error}") from error
     if not isinstance(rows, list):
@@ -125,7 +135,9 @@ def _csv_row(line: int, header: list[str], cells: list[str]) -> _Row:
     row: dict[str, object] = dict(zip(header, cells, strict=True))
     if isinstance(row.get("messages"), str):
         try:
-            row["messages"] = json.loads(str(row["messages"]))
+            row["messages"] = _parsed(str(row["messages"]))
+        except RowError as error:
+            return _Row(line, None, f"`messages`: {error}")
         except (ValueError, RecursionError) as error:
             return _Row(line, None, f"`messages` is not JSON: {error}")
     return _Row(line, row)
@@ -136,23 +148,67 @@ def _parquet(path: Path) -> Iterator[_Row]:
     import pyarrow.parquet
 
     try:
+        _check_columns(path, pyarrow.parquet.read_schema(path).names)
         table = pyarrow.parquet.read_table(path)
-        _check_columns(path, table.column_names)
-        rows = table.to_pylist()
     except (pyarrow.ArrowException, UnicodeDecodeError) as error:
         raise ExamplesError(f"{path}: not a Parquet file that can be read: {error}") from error
+    try:
+        rows = table.to_pylist()
+    except (OverflowError, ValueError):  # of one value: the rows one by one tell which
+        yield from (_parquet_row(table, line) for line in range(1, table.num_rows + 1))
+        return
     for line, row in enumerate(rows, start=1):
         yield _Row(line, row)
 
 
+def _parquet_row(table: pyarrow.Table, line: int) -> _Row:
+    row: dict[str, object] = {}
+    for name in table.column_names:
+        try:
+            row[name] = table.column(name)[line - 1].as_py()
+        except (OverflowError, ValueError) as error:
+            return _Row(line, None, f"`{name}` holds a value that cannot be read: {error}")
+    return _Row(line, row)
+
+
 def _check_columns(path: Path, names: list[str]) -> None:
     """Told once for the file, not for each of its rows."""
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise ExamplesError(
+            f"{path}: more than one column is named `{twice[0]}`; keep one, or rename the others"
+        )
     try:
         missing = [name for name in shape_of(names) if name not in names]
     except RowError as error:
         raise ExamplesError(f"{path}: the columns: {error}") from error
     if missing:
         raise ExamplesError(f"{path}: no column `{missing[0]}`; it has {', '.join(names)}")
+
+
+def _parsed(text: str) -> object:
+    """JSON -> its value.
+
+    Raises:
+        RowError: an object has a key twice.
+    """
+    parsed: object = json.loads(text, object_pairs_hook=_object)
+    return parsed
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Where a key stands twice, `json` would keep the last value without a word."""
+    read: dict[str, object] = {}
+    for key, value in pairs:
+        if key in read:
+            values = f"{_short(read[key])} and {_short(value)}"
+            raise RowError(f"the key `{key}` stands twice in an object: {values}; keep one of them")
+        read[key] = value
+    return read
+
+
+def _short(value: object) -> str:
+    return shorten(repr(value), 40, placeholder="…")
 
 
 def _decoded(path: Path) -> str:

@@ -22,19 +22,36 @@ class FactKind(StrEnum):
     YEAR = "year"
 
 
-_AMOUNT = r"\d(?:[\d.,'’\u202f\u00a0]*\d)?(?: ?(?:k|thousand|million|billion|m|bn)\b)?"
+SCALE = r"(?:k|thousand|million|billion|m|bn)"
+JOINS_DIGITS = r".,'’\u202f\u00a0–-"  # inside a character class: of one number, or of a range
+_AMOUNT = rf"\d(?:[\d.,'’\u202f\u00a0]*\d)?(?: ?{SCALE}\b)?"
+_UNDER_TEN = r"(?:one|two|three|four|five|six|seven|eight|nine)"
+_UNDER_HUNDRED = (
+    rf"(?:(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)(?:[- ]{_UNDER_TEN})?|ten|eleven"
+    rf"|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen|{_UNDER_TEN})"
+)
 _WORD_NUMBER = (
-    r"(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|fourteen|fifteen|twenty"
-    r"|twenty-one|twenty-four|twenty-eight|thirty|forty|forty-eight|sixty|seventy-two|ninety"
-    r"|a hundred)"
+    rf"(?:(?:{_UNDER_HUNDRED}|a(?= (?:hundred|thousand|million)\b))"
+    rf"(?: (?:hundred|thousand|million)(?:(?: and)? {_UNDER_HUNDRED})?)*)"
 )
 _NUMBER = rf"(?:{_WORD_NUMBER}|\d+(?:[.,]\d+)?(?: ?(?:-|–|to|or) ?\d+)?)"
 _UNIT = (
-    r"(?:minutes?|hours?|hrs?|(?:(?:business|working|calendar) )?days?|weeks?|months?|years?"
-    r"|nights?)"
+    r"(?:minutes?|mins?|hours?|hrs?|(?-i:h)|(?:(?:business|working|calendar) )?days?|weeks?"
+    r"|fortnights?|months?|years?|nights?)"
+)
+# `a week` as a limit; not `take a minute`, `take a day off`, `a day or two`, `a night's rest`.
+_ARTICLE_UNIT = (
+    rf"(?:about |around )?(?:an?|half an) {_UNIT}\b"
+    r"(?!['’]| (?:off|out)\b| or (?:so|more|two|three)\b)"
+)
+_ARTICLE_LIMIT = (
+    rf"\b(?:within|up to|at least|at most|no later than|less than|more than) {_ARTICLE_UNIT}|"
+    rf"\bin (?!a min){_ARTICLE_UNIT}|"
+    rf"(?<=\w )(?<!please )(?:takes?|lasts?) (?!a min){_ARTICLE_UNIT}|"
+    rf"\b(?:an?|half an) {_UNIT} (?:before|in advance|prior to)\b"
 )
 _CURRENCY = r"(?:USD|EUR|GBP|CHF|JPY|CAD|AUD|SEK|NOK|DKK|PLN|INR|CNY)"
-_MONEY = r"(?:dollars?|euros?|pounds?(?! of)|cents?|pence|francs?|yen|rupees|kron(?:er|or|a))"
+_MONEY = r"(?:dollars?|euros?|pounds?(?! of)|bucks|quid|cents?|pence|francs?|yen|rupees|kron(?:er|or|a))"
 _MONTH = (
     r"(?:January|February|March|April|May|June|July|August|September|October|November|December"
     r"|Jan\.?|Feb\.?|Mar\.?|Apr\.?|Jun\.?|Jul\.?|Aug\.?|Sept?\.?|Oct\.?|Nov\.?|Dec\.?)"
@@ -81,15 +98,16 @@ PATTERNS: tuple[tuple[FactKind, re.Pattern[str]], ...] = tuple(
             FactKind.TIME_LIMIT,
             rf"\b(?:within|in|under|up to|at least|at most|no later than|less than|more than|after"
             rf"|every|for|over|the (?:first|next|last)|until) "
-            rf"(?:the (?:first|next|last) )?(?:about |around )?{_NUMBER}[- ]{_UNIT}\b|"
-            rf"\b\d+(?: ?(?:-|–|to|or) ?\d+)?[- ]{_UNIT}\b|"
+            rf"(?:the (?:first|next|last) )?(?:about |around )?{_NUMBER}[- ]?{_UNIT}\b|"
+            rf"\b\d+(?: ?(?:-|–|to|or) ?\d+)?[- ]?{_UNIT}\b|{_ARTICLE_LIMIT}|"
             rf"\b{_WORD_NUMBER}(?:-| (?=\w+ (?:before|after|prior|notice|in advance))){_UNIT}\b|"
             rf"\b{_WORD_NUMBER} (?:business|working|calendar) days?\b",
             re.IGNORECASE,
         ),
         (
             FactKind.TIME_OF_DAY,
-            r"\b\d{1,2}(?::\d{2})? ?(?:a\.?m\b\.?|p\.?m\b\.?|o['’]clock)|\b\d{1,2}:\d{2}\b",
+            r"\b\d{1,2}(?::\d{2})? ?(?:a\.?m\b\.?|p\.?m\b\.?|o['’]clock)|\b\d{1,2}:\d{2}\b|"
+            r"\b(?:at|until|till|by|from|no later than|12) (?:noon|midnight)\b",
             re.IGNORECASE,
         ),
         (

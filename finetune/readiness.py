@@ -17,6 +17,10 @@ from finetune.verdict import Verdict
 from finetune.voices_mixed import voice_problems
 from finetune.volatile_facts import VolatileFact, fact_problems, volatile_facts
 
+NO_PATTERN = (
+    "no pattern of an amount, date or limit was found in the answers (patterns of English only)"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -91,8 +95,7 @@ def _replies(count: int, problems: Sequence[Problem], validation: int) -> dict[s
     replies = {"enough_examples": Reply(verdict.enough, f"{count:,}: {verdict.advice}")}
     changing = summaries.get(Kind.VOLATILE_FACTS)
     replies["knowledge_static"] = Reply(
-        changing is None,
-        f"facts that change: {changing}" if changing else "no amount, date or limit in the answers",
+        changing is None, f"facts that change: {changing}" if changing else NO_PATTERN
     )
     if validation:
         leaked = summaries.get(Kind.LEAKAGE)

@@ -8,6 +8,7 @@ there, a resumed run that gives the weights of an uninterrupted one, and a recor
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from finetune.run_folder import (
     METRICS,
     MODEL,
     RunFolder,
+    is_first,
     record_of,
     sha256_of,
 )
@@ -45,6 +47,11 @@ class Trained:
     weights: Path
     data_sha256: str
     metrics: dict[str, float]
+
+    @property
+    def learned(self) -> bool:
+        """Whether the validation loss is below that of the base."""
+        return self.metrics["validation_loss"] < self.metrics["validation_loss_before"]
 
 
 def train(
@@ -67,29 +74,41 @@ def train(
     from transformers.utils.logging import disable_progress_bar
 
     # 1. What can be wrong, before the time that weights take.
-    _check_machine(configuration)
     tokenizer = load_tokenizer(configuration)
+    _check_machine(configuration)
     data = _data(configuration, tokenizer, force=force)
     folder = RunFolder(out)
-    record = record_of(configuration, data.sha256)
-    folder.check_same(record) if resume else folder.begin(record)
-    checkpoints.remove_broken(folder.checkpoints)
+    with folder.locked():
+        checkpoint = _prepare(folder, record_of(configuration, tokenizer, data.sha256), resume)
 
-    # 2. The loop.
-    disable_progress_bar()  # those of loading and saving
-    model = trained_part(configuration, load_base(configuration))
-    with Loop(configuration, folder, model, tokenizer, data, quiet=quiet).opened() as loop:
-        metrics = loop.run(checkpoints.newest(folder.checkpoints) if resume else None)
+        # 2. The loop.
+        disable_progress_bar()  # those of loading and saving
+        model = trained_part(configuration, load_base(configuration))
+        with Loop(configuration, folder, model, tokenizer, data, quiet=quiet).opened() as loop:
+            metrics = loop.run(checkpoint)
 
-    # 3. What stays.
-    weights = _save(
-        model, tokenizer, out / (ADAPTER if configuration.method.makes_adapter else MODEL)
-    )
-    trained, total = count_parameters(model)
-    metrics |= {"trained_parameters": trained, "parameters": total}
-    folder.write(METRICS, metrics)
-    folder.draw_losses()
+            # 3. What stays.
+            name = ADAPTER if configuration.method.makes_adapter else MODEL
+            weights = _save(loop, tokenizer, out / name)
+        trained, total = count_parameters(model)
+        metrics |= {"trained_parameters": trained, "parameters": total}
+        folder.draw_losses()
+        folder.write(METRICS, metrics)
     return Trained(out, weights, data.sha256, metrics)
+
+
+def _prepare(folder: RunFolder, record: Mapping[str, Any], resume: bool) -> Path | None:
+    """The checkpoint that a resumed run goes on from; a new run has none."""
+    if not is_first():
+        return checkpoints.newest(folder.checkpoints) if resume else None
+    if not resume:
+        folder.begin(record)
+        return None
+    folder.check_same(record)
+    checkpoints.remove_broken(folder.checkpoints)
+    checkpoint = checkpoints.newest(folder.checkpoints)
+    folder.forget_after(checkpoints.step_of(checkpoint) if checkpoint else None)
+    return checkpoint
 
 
 def _data(configuration: TrainingConfiguration, tokenizer: Any, *, force: bool) -> Data:
@@ -117,25 +136,34 @@ def _data(configuration: TrainingConfiguration, tokenizer: Any, *, force: bool) 
 
 
 def _check_machine(configuration: TrainingConfiguration) -> None:
-    if not configuration.packing:
-        return
+    """What the base can read, and what packing needs. Raises ConfigurationError."""
+    from transformers import AutoConfig
     from transformers.utils import is_flash_attn_2_available
 
-    if not on_gpu() or not is_flash_attn_2_available():
+    base = AutoConfig.from_pretrained(
+        configuration.base_model, revision=configuration.base_revision
+    )
+    longest = getattr(base, "max_position_embeddings", None)
+    if longest and configuration.max_tokens > longest:
+        raise ConfigurationError(
+            f"max_tokens = {configuration.max_tokens} is more than the {longest} that "
+            f"{configuration.base_model!r} can read; lower it"
+        )
+    if configuration.packing and not (on_gpu() and is_flash_attn_2_available()):
         raise ConfigurationError(
             "packing = true needs FlashAttention on a GPU: without it, the examples of a pack "
             "would read one another; set packing = false"
         )
 
 
-def _save(model: Any, tokenizer: Any, target: Path) -> Path:
+def _save(loop: Loop, tokenizer: Any, target: Path) -> Path:
     """Safetensors and the tokenizer; the folder appears whole or not at all."""
     from safetensors import SafetensorError
 
     scratch = target.with_name(f".{target.name}.tmp")
     shutil.rmtree(scratch, ignore_errors=True)
     try:
-        model.save_pretrained(scratch)
+        loop.save(scratch)
         tokenizer.save_pretrained(scratch)
         shutil.rmtree(target, ignore_errors=True)
         scratch.rename(target)

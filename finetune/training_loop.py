@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from finetune import checkpoints
-from finetune.base_model import in_32_bit, on_gpu
+from finetune.base_model import in_32_bit, on_gpu, sharded
 from finetune.configuration import TrainingConfiguration
 from finetune.encoding import Encoded
 from finetune.errors import TrainingError
@@ -20,6 +20,7 @@ from finetune.run_folder import LOG, SAMPLES, TENSORBOARD, RunFolder
 EVALUATIONS = 10  # of a run, unless it says how often
 LOGS = 50
 KEPT_CHECKPOINTS = 2  # beside the best
+STATE = "trainer_state.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +53,18 @@ class Loop:
         from finetune.callbacks import Checkpoints, History, Samples
 
         self._folder = folder
+        self._model = model
+        self._is_adapter = configuration.method.makes_adapter
         self._checkpoints = Checkpoints()
         tokens = sum(len(each.input_ids) for each in data.training) / len(data.training)
         per_step = configuration.batch_size * configuration.accumulation
-        self._history = History(folder.path / LOG, tokens * per_step, quiet=quiet)
+        lines = folder.log()
+        self._history = History(
+            folder.path / LOG,
+            tokens * per_step,
+            quiet=quiet,
+            earlier_s=lines[-1]["seconds"] if lines else 0,
+        )
         steps = _steps(configuration, len(data.training))
         prompts = [
             each.input_ids[: each.prompt_tokens]
@@ -82,7 +91,7 @@ class Loop:
             ],
         )
         self._trainer.remove_callback(PrinterCallback)  # ours says it
-        if configuration.method.makes_adapter:
+        if self._is_adapter:
             in_32_bit(model)
         self._steps = steps
 
@@ -96,26 +105,17 @@ class Loop:
             self._writer.close()
 
     def run(self, checkpoint: Path | None) -> dict[str, float]:
-        """Raises TrainingError when it could not go to the end."""
-        import torch
-        from safetensors import SafetensorError
+        """From a checkpoint or the start to the end.
 
-        started = time.perf_counter()
-        try:
-            with self._checkpoints.stopping_on_signals():
-                before = self._loss_before(checkpoint)
+        Raises:
+            TrainingError: it could not go to the end.
+        """
+        before = self._loss_before(checkpoint)
+        with self._checkpoints.stopping_on_signals(), self._failures_told():
+            if checkpoint and _is_end(checkpoint, self._steps):
+                self._take_best(checkpoint)
+            else:
                 self._trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-        except torch.cuda.OutOfMemoryError as error:
-            raise TrainingError(
-                f"the GPU's memory is full: {str(error).splitlines()[0]} `twofold train plan` says "
-                "what fits; halve batch_size and double accumulation, or lower max_tokens"
-            ) from error
-        except (OSError, SafetensorError) as error:
-            checkpoints.remove_broken(self._folder.checkpoints)
-            raise TrainingError(
-                f"could not write a checkpoint below {self._folder.path}: {error}; nothing of it "
-                f"is left. Make room, then go on with --resume{self._where_from()}"
-            ) from error
         state = self._trainer.state
         if self._checkpoints.stopped and state.global_step < self._steps:
             raise TrainingError(
@@ -125,19 +125,75 @@ class Loop:
             "steps": state.global_step,
             "validation_loss_before": before,
             "validation_loss": float(state.best_metric),
-            "seconds": time.perf_counter() - started,
+            "seconds": self._history.seconds,
             "tokens": float(state.num_input_tokens_seen),
         }
 
+    def save(self, folder: Path) -> None:
+        """What was trained, as safetensors; sharded weights are gathered first."""
+        self._model.config.use_cache = True  # the trainer had switched it off, for itself
+        if not sharded():
+            self._model.save_pretrained(folder)
+            return
+        self._trainer.accelerator.state.fsdp_plugin.set_state_dict_type("FULL_STATE_DICT")
+        self._trainer.save_model(str(folder))
+        (folder / "training_args.bin").unlink(missing_ok=True)  # a pickle
+
+    @contextmanager
+    def _failures_told(self) -> Iterator[None]:
+        import torch
+        from safetensors import SafetensorError
+
+        try:
+            yield
+        except torch.cuda.OutOfMemoryError as error:
+            raise TrainingError(
+                f"the GPU's memory is full: {str(error).splitlines()[0]} `twofold train plan` says "
+                "what fits; halve batch_size and double accumulation, or lower max_tokens"
+            ) from error
+        except (OSError, SafetensorError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and not _is_writing(error):
+                raise
+            checkpoints.remove_broken(self._folder.checkpoints)
+            raise TrainingError(
+                f"could not write below {self._folder.path}: {str(error).splitlines()[0]}; nothing "
+                f"half-written is left. Make room, then go on with --resume{self._where_from()}"
+            ) from error
+
+    def _take_best(self, checkpoint: Path) -> None:
+        """For a run that ended, and then could not save: the trainer would take a step more."""
+        from transformers import TrainerState
+
+        self._trainer.state = TrainerState.load_from_json(str(checkpoint / STATE))
+        self._trainer._load_best_model()
+
     def _loss_before(self, checkpoint: Path | None) -> float:
-        """The validation loss of the untrained weights; a resumed run has it in its log."""
+        """The validation loss of the base alone; a resumed run has it in its log."""
         if checkpoint:
-            return next(line["eval_loss"] for line in self._folder.log() if "eval_loss" in line)
-        return float(self._trainer.evaluate()["eval_loss"])
+            return float(
+                next(line["eval_loss"] for line in self._folder.log() if "eval_loss" in line)
+            )
+        model = self._trainer.model
+        disabled = model.disable_adapter() if hasattr(model, "disable_adapter") else nullcontext()
+        with disabled:
+            return float(self._trainer.evaluate()["eval_loss"])
 
     def _where_from(self) -> str:
         found = checkpoints.newest(self._folder.checkpoints)
-        return f" (from step {found.name.partition('-')[2]})" if found else " (from the start)"
+        return f" (from step {checkpoints.step_of(found)})" if found else " (from the start)"
+
+
+def _is_end(checkpoint: Path, steps: int) -> bool:
+    """Whether the run was over there: by its steps, or because the loss no longer fell."""
+    state = json.loads((checkpoint / STATE).read_text(encoding="utf-8"))
+    early = state["stateful_callbacks"]["EarlyStoppingCallback"]
+    waited: int = early["attributes"]["early_stopping_patience_counter"]
+    return bool(state["global_step"] >= steps or waited >= early["args"]["early_stopping_patience"])
+
+
+def _is_writing(error: RuntimeError) -> bool:
+    """torch.save has no error of its own for a full disk."""
+    return any(word in str(error) for word in ("inline_container", "iostream"))
 
 
 def _arguments(configuration: TrainingConfiguration, folder: RunFolder, steps: int) -> Any:
@@ -152,7 +208,7 @@ def _arguments(configuration: TrainingConfiguration, folder: RunFolder, steps: i
         gradient_accumulation_steps=configuration.accumulation,
         learning_rate=configuration.learning_rate,
         lr_scheduler_type="cosine",
-        warmup_steps=math.ceil(configuration.warmup_rate * steps),
+        warmup_steps=min(math.ceil(configuration.warmup_rate * steps), steps - 1),
         weight_decay=configuration.weight_decay,
         optim=configuration.optimizer.value,
         gradient_checkpointing=configuration.activation_checkpointing,
@@ -171,7 +227,7 @@ def _arguments(configuration: TrainingConfiguration, folder: RunFolder, steps: i
         metric_for_best_model="eval_loss",
         greater_is_better=False,
         restore_callback_states_from_checkpoint=True,
-        include_num_input_tokens_seen="all",
+        include_num_input_tokens_seen="non_padding",
         logging_steps=max(1, steps // LOGS),
         report_to="none",  # ours are among the callbacks
         disable_tqdm=True,

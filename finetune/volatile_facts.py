@@ -8,10 +8,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from finetune.examples import Example, Role
-from finetune.fact_patterns import PATTERNS, FactKind
+from finetune.fact_patterns import JOINS_DIGITS, PATTERNS, SCALE, FactKind
 from finetune.problems import Finding, Kind, Problem
 
 ADVICE = "Retrieve them instead: keep the facts in documents, and in the answers only the manner."
+
+# Around a fact found in the question: there, it must not be a part of a larger number or a range.
+NOT_IN_A_NUMBER = rf"(?<!\w)(?<!\d[{JOINS_DIGITS}])"
+NO_NUMBER_GOES_ON = rf"(?!\w)(?![{JOINS_DIGITS}]\d)(?! ?{SCALE}\b)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +67,9 @@ def _of(example: Example) -> list[VolatileFact]:
 
 
 def _stands_in(text: str, given: str) -> bool:
-    """As whole words: `$5` does not stand in `$50`."""
-    return re.search(rf"(?<!\w){re.escape(text.casefold())}(?!\w)", given) is not None
+    """As whole words and numbers: `$5` stands in neither `$50`, `$5.50` nor `$5 million`."""
+    pattern = rf"{NOT_IN_A_NUMBER}{re.escape(text.casefold())}{NO_NUMBER_GOES_ON}"
+    return re.search(pattern, given) is not None
 
 
 def fact_problems(facts: Sequence[VolatileFact]) -> list[Problem]:

@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
     out = console()
     found = measure_methods(
         configuration,
-        [Method(name) for name in options.methods or METHODS],
+        [Method(name) for name in dict.fromkeys(options.methods or METHODS)],
         options.out,
         texts=texts,
         force=options.force,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -62,6 +63,8 @@ def _train(options: argparse.Namespace) -> int:
 
     from transformers.utils.logging import set_verbosity_error
 
+    from finetune.errors import TrainingError
+    from finetune.run_folder import is_first
     from finetune.training import train
 
     set_verbosity_error()  # what concerns users, we say
@@ -70,14 +73,24 @@ def _train(options: argparse.Namespace) -> int:
         f"{configuration.method} of {configuration.base_model} on {configuration.train}; "
         f"the run is kept in {out}",
         soft_wrap=True,
+        markup=False,
     )
     trained = train(configuration, out, resume=options.resume, force=options.force)
     _report(trained)
+    if not is_first():
+        return 0
+    if not trained.learned:
+        raise TrainingError(
+            f"the validation loss is not below that of the base, so nothing was registered; "
+            f"{trained.weights} holds the weights. Look at loss.svg beside them: a lower "
+            "learning_rate, more steps, or more examples"
+        )
     if configuration.method.makes_adapter:
         version = _register(home, configuration, trained)
         said.print(
             f"{version} is a candidate: `twofold adapters promote {version}` makes it answer",
             soft_wrap=True,
+            markup=False,
         )
     return 0
 
@@ -88,7 +101,8 @@ def _folder(home: Path, name: str, *, resume: bool) -> Path:
     if resume:
         from finetune.errors import TrainingError
 
-        found = sorted(runs.glob(f"{name}-[0-9]*"))
+        own = re.compile(rf"{re.escape(name)}-\d{{8}}-\d{{6}}")
+        found = sorted(each for each in runs.glob("*") if own.fullmatch(each.name))
         if not found:
             raise TrainingError(f"{runs} holds no run of {name!r} to resume; give its --out")
         return found[-1]
@@ -129,4 +143,5 @@ def _report(trained: Trained) -> None:
         f"{metrics['validation_loss']:.3f} after\n"
         f"curves and samples: {trained.folder}",
         soft_wrap=True,
+        markup=False,
     )

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from finetune.plan_choice import Choice
     from finetune.time_plan import TimePlan
 
-DEFAULT_VRAM_GIB = 24.0
 DEFAULT_GPU = "RTX 4090"
 DEFAULT_METHOD, METHODS = "qlora", ("qlora", "lora", "prompt_tuning", "full")
 DEFAULT_TARGETS, TARGETS = "attention", ("attention", "all-linear")
@@ -31,9 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--vram-gib",
         type=_positive,
-        default=DEFAULT_VRAM_GIB,
         metavar="G",
-        help="memory of the GPU (default 24)",
+        help="memory of the GPU (default: that of --gpu, 24 for the RTX 4090)",
     )
     parser.add_argument("--rank", type=count, default=16, metavar="R", help="of LoRA (default 16)")
     parser.add_argument(
@@ -79,8 +77,11 @@ def run(options: argparse.Namespace) -> int:
     """Print the plan; 1 when nothing fits."""
     from finetune.model_shapes import find_shape
     from finetune.plan_choice import BATCHES, LENGTHS, choose
+    from finetune.time_plan import find_gpu
 
     shape = find_shape(options.model)
+    if options.vram_gib is None:
+        options.vram_gib = find_gpu(options.gpu).vram_gib
     recipe = _recipe(options)
     choice = choose(
         shape,

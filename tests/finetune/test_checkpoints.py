@@ -35,3 +35,15 @@ def test_half_written_ones_are_removed_and_whole_ones_stay(tmp_path: Path) -> No
     remove_broken(tmp_path)
 
     assert sorted(each.name for each in tmp_path.iterdir()) == ["checkpoint-1", "checkpoint-notes"]
+
+
+def test_checkpoint_whose_file_was_cut_off_is_not_whole(tmp_path: Path) -> None:
+    made(tmp_path, 1, 2)
+    for step in (1, 2):
+        (tmp_path / f"checkpoint-{step}" / "weights").write_bytes(b"1234")
+        mark_complete(tmp_path, step)
+    (tmp_path / "checkpoint-2" / "weights").write_bytes(b"12")
+
+    assert newest(tmp_path) == tmp_path / "checkpoint-1"
+    remove_broken(tmp_path)
+    assert [each.name for each in tmp_path.iterdir()] == ["checkpoint-1"]

@@ -77,7 +77,17 @@ def test_template_that_changes_the_prompt_is_refused(tokenizer: Any) -> None:
         "{% endfor %}"
     )
     try:
-        with pytest.raises(ExamplesError, match="line 1: the template renders its prompt"):
+        with pytest.raises(ExamplesError, match="line 1: it renders the prompt otherwise"):
+            encode_all([example("Hi", "Aye")], tokenizer, max_tokens=LONG)
+    finally:
+        tokenizer.chat_template = template
+
+
+def test_template_that_refuses_a_turn_is_told_by_line(tokenizer: Any) -> None:
+    template = tokenizer.chat_template
+    tokenizer.chat_template = "{{ raise_exception('System role not supported') }}"
+    try:
+        with pytest.raises(ExamplesError, match="line 1: System role not supported"):
             encode_all([example("Hi", "Aye")], tokenizer, max_tokens=LONG)
     finally:
         tokenizer.chat_template = template

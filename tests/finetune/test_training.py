@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 
 from finetune.configuration import Method, Optimizer, Targets, TrainingConfiguration
 from finetune.errors import ConfigurationError, ExamplesError, TrainingError
+from finetune.run_folder import RunFolder
 from finetune.training import Trained, train
 from tests.conftest import ROOT
 from tests.finetune.tiny_model import answers, load_base, save_tiny_model, write_examples
@@ -24,6 +26,7 @@ pytest.importorskip("trl", reason="the extra `train` is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 
 ANSWER = "Aye aye."
+WEIGHTS = "adapter_model.safetensors"
 STEPS = 16
 
 
@@ -164,16 +167,94 @@ def test_resumed_run_gives_the_weights_of_an_uninterrupted_one(
 
     assert there.keys() == here.keys()
     assert all(torch.equal(there[name], here[name]) for name in there)
+    for name in ("steps", "tokens"):
+        assert resumed.metrics[name] == trained.metrics[name]
     assert resumed.metrics["validation_loss_before"] == pytest.approx(
         trained.metrics["validation_loss_before"]
     )
 
 
-def test_resumed_run_with_other_settings_is_refused(
-    base: Path, examples: Path, trained: Trained
+def test_finished_run_is_not_trained_on(base: Path, examples: Path, trained: Trained) -> None:
+    before = (trained.weights / "adapter_model.safetensors").read_bytes()
+    with pytest.raises(TrainingError, match="is finished"):
+        train(configured(base, examples), trained.folder, resume=True, quiet=True)
+
+    assert (trained.weights / "adapter_model.safetensors").read_bytes() == before
+
+
+def test_run_that_ended_but_could_not_save_resumes_to_its_best(
+    base: Path, examples: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(TrainingError, match=r"rank: 16 then, 8 now"):
-        train(configured(base, examples, rank=8), trained.folder, resume=True, quiet=True)
+    """It stopped early: no step is taken again."""
+    import torch
+
+    settings = configured(
+        base, examples, learning_rate=3.0, max_steps=12, evaluate_steps=1, patience=2, samples=0
+    )
+    whole = train(settings, tmp_path / "run", quiet=True)
+    expected = weights(whole.weights)
+    shutil.rmtree(whole.weights)
+    (tmp_path / "run" / "metrics.json").unlink()
+    resumed = train(settings, tmp_path / "run", resume=True, quiet=True)
+    found = weights(resumed.weights)
+
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    for name in ("steps", "validation_loss", "tokens"):
+        assert resumed.metrics[name] == whole.metrics[name]
+
+
+def test_log_that_was_cut_off_does_not_stop_a_resumed_run(
+    base: Path, examples: Path, tmp_path: Path
+) -> None:
+    stopped_by_signal(base, examples, tmp_path / "run")
+    log = tmp_path / "run" / "log.jsonl"
+    log.write_text(log.read_text() + '{"step": 12, "loss"')
+    train(configured(base, examples), tmp_path / "run", resume=True, quiet=True)
+    steps = [json.loads(line)["step"] for line in log.read_text().splitlines()]
+
+    assert steps == sorted(steps)
+    assert steps[-1] == STEPS
+
+
+def test_run_in_use_is_refused(base: Path, examples: Path, trained: Trained) -> None:
+    with RunFolder(trained.folder).locked(), pytest.raises(TrainingError, match="another process"):
+        train(configured(base, examples), trained.folder, resume=True, quiet=True)
+
+
+def test_resumed_run_over_another_base_is_refused(
+    examples: Path, trained: Trained, tmp_path: Path
+) -> None:
+    other = save_tiny_model(tmp_path / "base", seed=2)
+    (trained.folder / "metrics.json").rename(tmp_path / "metrics.json")
+    try:
+        with pytest.raises(TrainingError, match="base_weights_sha256: "):
+            train(configured(other, examples), trained.folder, resume=True, quiet=True)
+    finally:
+        (tmp_path / "metrics.json").rename(trained.folder / "metrics.json")
+
+
+def test_context_longer_than_the_base_reads_is_refused(
+    base: Path, examples: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigurationError, match="more than the 256 that"):
+        train(configured(base, examples, max_tokens=257), tmp_path / "run", quiet=True)
+
+
+def test_one_step_has_a_learning_rate(base: Path, examples: Path, tmp_path: Path) -> None:
+    settings = configured(base, examples, max_steps=1, evaluate_steps=1, samples=0)
+
+    assert train(settings, tmp_path / "run", quiet=True).learned
+
+
+def test_resumed_run_with_other_settings_is_refused(
+    base: Path, examples: Path, trained: Trained, tmp_path: Path
+) -> None:
+    (trained.folder / "metrics.json").rename(tmp_path / "metrics.json")
+    try:
+        with pytest.raises(TrainingError, match=r"rank: 16 then, 8 now"):
+            train(configured(base, examples, rank=8), trained.folder, resume=True, quiet=True)
+    finally:
+        (tmp_path / "metrics.json").rename(trained.folder / "metrics.json")
 
 
 def test_second_run_in_the_same_folder_is_refused(
@@ -181,6 +262,17 @@ def test_second_run_in_the_same_folder_is_refused(
 ) -> None:
     with pytest.raises(TrainingError, match="holds a run already"):
         train(configured(base, examples), trained.folder, quiet=True)
+
+
+def test_full_fine_tuning_leaves_a_model_that_caches(
+    base: Path, examples: Path, tmp_path: Path
+) -> None:
+    settings = configured(
+        base, examples, method=Method.FULL, max_steps=2, evaluate_steps=2, samples=0
+    )
+    done = train(settings, tmp_path / "run", quiet=True)
+
+    assert json.loads((done.weights / "config.json").read_text())["use_cache"] is True
 
 
 @pytest.mark.parametrize("method", [Method.LORA, Method.PROMPT_TUNING, Method.FULL])
@@ -206,8 +298,12 @@ def test_training_stops_early_and_keeps_the_best(
         if "eval_loss" in line and line["step"]
     ]
 
+    best = min(losses)
+    (kept,) = (tmp_path / "run" / "checkpoints").glob(f"checkpoint-{losses.index(best) + 1}")
+
     assert done.metrics["steps"] < 12
-    assert done.metrics["validation_loss"] == pytest.approx(min(losses))
+    assert done.metrics["validation_loss"] == pytest.approx(best)
+    assert (done.weights / WEIGHTS).read_bytes() == (kept / WEIGHTS).read_bytes()
 
 
 # What cannot be trained.
@@ -258,6 +354,7 @@ import resource, sys
 from pathlib import Path
 from finetune.configuration import load_configuration
 from finetune.errors import TrainingError
+from finetune.run_folder import RunFolder
 from finetune.training import train
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), resource.RLIM_INFINITY))
@@ -268,10 +365,11 @@ except TrainingError as error:
 """
 
 
+@pytest.mark.parametrize("kilobytes", [64, 200])
 def test_disk_that_fills_during_a_checkpoint_leaves_nothing_half_written(
-    base: Path, examples: Path, tmp_path: Path
+    kilobytes: int, base: Path, examples: Path, tmp_path: Path
 ) -> None:
-    """No file may grow beyond 64 KB, which the adapter's weights do."""
+    """No file may grow further: the adapter's weights have 137 KB, the optimiser's state 280."""
     file = tmp_path / "train.toml"
     file.write_text(
         f'name = "tiny"\nbase_model = "{base}"\ntrain = "{examples}"\ndata_licence = "x"\n'
@@ -280,7 +378,7 @@ def test_disk_that_fills_during_a_checkpoint_leaves_nothing_half_written(
     )
     out = tmp_path / "run"
     done = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, str(file), str(out), str(64 * 1024)],
+        [sys.executable, "-c", FULL_DISK, str(file), str(out), str(kilobytes * 1024)],
         cwd=ROOT,
         capture_output=True,
         text=True,
