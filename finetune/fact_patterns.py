@@ -51,7 +51,9 @@ _ARTICLE_LIMIT = (
     rf"\b(?:an?|half an) {_UNIT} (?:before|in advance|prior to)\b"
 )
 _CURRENCY = r"(?:USD|EUR|GBP|CHF|JPY|CAD|AUD|SEK|NOK|DKK|PLN|INR|CNY)"
-_MONEY = r"(?:dollars?|euros?|pounds?(?! of)|bucks|quid|cents?|pence|francs?|yen|rupees|kron(?:er|or|a))"
+_MONEY = (
+    r"(?:dollars?|euros?|pounds?(?! of)|bucks|quid|cents?|pence|francs?|yen|rupees|kron(?:er|or|a))"
+)
 _MONTH = (
     r"(?:January|February|March|April|May|June|July|August|September|October|November|December"
     r"|Jan\.?|Feb\.?|Mar\.?|Apr\.?|Jun\.?|Jul\.?|Aug\.?|Sept?\.?|Oct\.?|Nov\.?|Dec\.?)"

@@ -19,7 +19,9 @@ SHINGLE = 5  # characters
 NEAR_FROM = 0.8  # Jaccard similarity
 BANDS, ROWS = 20, 6  # a pair at 0.8 shares a band with probability 0.998, one at 0.4 with 0.08
 WHOLE = 48  # texts of a bucket that are compared in all pairs
-REPRESENTATIVES = 8  # for each text after those: of the bucket's beginning, and just before the text
+REPRESENTATIVES = (
+    8  # for each text after those: of the bucket's beginning, and just before the text
+)
 PRIME = 2**31 - 1
 SEED = 20261128
 NOT_LETTERS = re.compile(r"[\W_]+")
@@ -49,7 +51,8 @@ def near_pairs(
     """Places (earlier, later) of texts at `NEAR_FROM` or above, and their similarity.
 
     With `across`, only pairs of a place below it and one from it on. In a bucket of more than
-    `WHOLE` texts, each further one is compared with 2 * `REPRESENTATIVES` of those before it.
+    `WHOLE` texts, each further one is compared with 2 * `REPRESENTATIVES` of those before it
+    (with `across`, each text below it with `WHOLE` of those from it on).
     Source: Broder, On the resemblance and containment of documents, SEQUENCES 1997.
     """
     sets = [shingles(text) for text in texts]

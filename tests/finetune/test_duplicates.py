@@ -40,6 +40,12 @@ def test_duplicates_with_a_shared_system_message_alone_are_none() -> None:
     assert duplicate_problems(examples) == []
 
 
+def test_duplicates_of_many_rows_nearly_the_same_are_each_found() -> None:
+    examples = [example(line, f"Bag {line}?", f"{LONG} {line}") for line in range(1, 201)]
+    (problem,) = duplicate_problems(examples)
+    assert [each.line for each in problem.findings] == list(range(2, 201))
+
+
 def test_duplicates_of_different_examples_are_none() -> None:
     assert duplicate_problems(varied(200)) == []
 

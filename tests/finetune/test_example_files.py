@@ -161,6 +161,22 @@ def test_more_than_twenty_bad_rows_are_counted(tmp_path: Path) -> None:
         ("a.json", b'[\n"\xff"]', "line 2: not UTF-8 (byte 0xff at column 2)"),
         ("a.csv", b"input,output\na,b\n\xe9,b\n", "line 3: not UTF-8"),
         ("a.csv", b"input,reply\na,b\n", "no column `output`; it has input, reply"),
+        ("a.csv", b"input,input,output\na,b,c\n", "more than one column is named `input`"),
+        (
+            "a.csv",
+            b'messages\n"[{""role"": ""user"", ""role"": ""system""}]"\n',
+            "line 2: `messages`: the key `role` stands twice in an object: 'user' and 'system'",
+        ),
+        (
+            "a.json",
+            b'[{"input": "a", "input": "b", "output": "c"}]',
+            "the key `input` stands twice in an object: 'a' and 'b'; keep one of them",
+        ),
+        (
+            "a.jsonl",
+            b'{"input": "a", "output": "c"}\n{"input": "a", "input": "b", "output": "c"}',
+            "line 2: the key `input` stands twice in an object: 'a' and 'b'",
+        ),
         ("a.csv", b"input;output\na;b\n", "the columns: neither"),
         ("a.csv", b"input,output\na,b,c\n", "line 2: 3 cells under 2 column names"),
         ("a.csv", b'input,output\na,b\nc,"d\n', "line 3: not CSV"),
@@ -182,6 +198,30 @@ def test_parquet_without_a_column_names_it(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist([{"prompt": "a"}]), path)
     assert "no column `completion`" in complaint(path)
+
+
+def test_parquet_with_a_column_twice_names_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    columns = [pyarrow.array([text]) for text in ("a", "b", "c")]
+    table = pyarrow.Table.from_arrays(columns, names=["input", "input", "output"])
+    pyarrow.parquet.write_table(table, path)
+    assert "more than one column is named `input`" in complaint(path)
+
+
+def test_parquet_with_a_time_out_of_range_names_the_row_and_column(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    times = pyarrow.array([0, 2**62], pyarrow.timestamp("us"))
+    table = pyarrow.table({"input": ["a", "b"], "output": ["c", "d"], "asked_at": times})
+    pyarrow.parquet.write_table(table, path)
+    message = complaint(path)
+    assert "1 of 2 rows are bad" in message
+    assert "line 2: `asked_at` holds a value that cannot be read" in message
+
+
+def test_compressed_file_named_in_capitals_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "A.JSONL.GZ"
+    path.write_bytes(gzip.compress(json.dumps(PLAIN).encode()))
+    assert read_examples(path) == [Example(1, (ASKED, ANSWERED))]
 
 
 def test_missing_file_is_told(tmp_path: Path) -> None:

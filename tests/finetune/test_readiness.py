@@ -82,6 +82,16 @@ def test_check_answers_the_checklist_from_the_data() -> None:
     assert sum(who is AnsweredBy.NOBODY for who, _ in states.values()) == 6
 
 
+def test_check_without_facts_says_only_that_no_pattern_was_found() -> None:
+    (reply,) = (
+        item.reply for item in report_on(varied(100)).checklist if item.key == "knowledge_static"
+    )
+    assert reply is not None
+    assert reply.because == (
+        "no pattern of an amount, date or limit was found in the answers (patterns of English only)"
+    )
+
+
 def test_check_of_leaked_rows_and_facts_says_no_in_the_checklist() -> None:
     examples = from_answers(["It is $5.", "It is so."])
     report = check(examples, lengths_of(examples), validation=examples[1:])

@@ -5,7 +5,16 @@ from itertools import combinations
 
 import pytest
 
-from finetune.similarity import NEAR_FROM, jaccard, near_pairs, normalised, shingles
+from finetune import similarity
+from finetune.similarity import (
+    NEAR_FROM,
+    REPRESENTATIVES,
+    WHOLE,
+    jaccard,
+    near_pairs,
+    normalised,
+    shingles,
+)
 from tests.finetune.answer_sets import CALM, brand
 
 
@@ -25,6 +34,23 @@ def test_jaccard_of_shingles_equals_that_of_the_sets() -> None:
     expected = by_hand(first, second)
     assert 0.2 < expected < 0.8
     assert jaccard(shingles(first), shingles(second)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("across", "most"), [(None, 2 * REPRESENTATIVES), (200, WHOLE)])
+def test_near_pairs_of_many_texts_alike_compare_each_with_a_bounded_number(
+    monkeypatch: pytest.MonkeyPatch, across: int | None, most: int
+) -> None:
+    count = 400
+    bucket = list(range(count))
+    monkeypatch.setattr(similarity, "_buckets", lambda _: iter([bucket, bucket]))
+    pairs = [pair[:2] for pair in near_pairs(["Where is my bag now?"] * count, across=across)]
+    assert len(set(pairs)) == len(pairs) <= WHOLE * WHOLE + count * most
+    if across is None:
+        assert {later for _, later in pairs} == set(range(1, count))
+        assert set(combinations(range(WHOLE), 2)) <= set(pairs)
+    else:
+        assert {earlier for earlier, _ in pairs} == set(range(across))
+        assert all(earlier < across <= later for earlier, later in pairs)
 
 
 def test_near_pairs_are_those_that_comparing_all_finds() -> None:

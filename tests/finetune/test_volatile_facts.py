@@ -19,6 +19,10 @@ from tests.finetune.answer_sets import from_answers
         (FactKind.PRICE, "USD 40"),
         (FactKind.PRICE, "1.000,50 €"),
         (FactKind.PRICE, "ten dollars"),
+        (FactKind.PRICE, "25 bucks"),
+        (FactKind.PRICE, "twenty-five euros"),
+        (FactKind.PRICE, "two hundred and fifty dollars"),
+        (FactKind.PERCENTAGE, "fifty percent"),
         (FactKind.PERCENTAGE, "3.5%"),
         (FactKind.PERCENTAGE, "25 percent"),
         (FactKind.PERCENTAGE, "ten per cent"),
@@ -33,6 +37,15 @@ from tests.finetune.answer_sets import from_answers
         (FactKind.TIME_LIMIT, "up to fourteen days"),
         (FactKind.TIME_LIMIT, "30-day"),
         (FactKind.TIME_LIMIT, "at least 48 hours"),
+        (FactKind.TIME_LIMIT, "30 min"),
+        (FactKind.TIME_LIMIT, "90mins"),
+        (FactKind.TIME_LIMIT, "within 48h"),
+        (FactKind.TIME_LIMIT, "up to 48h"),
+        (FactKind.TIME_LIMIT, "within a day"),
+        (FactKind.TIME_LIMIT, "no later than a fortnight"),
+        (FactKind.TIME_LIMIT, "an hour before"),
+        (FactKind.TIME_OF_DAY, "at midnight"),
+        (FactKind.TIME_OF_DAY, "until noon"),
         (FactKind.TIME_OF_DAY, "9 am"),
         (FactKind.TIME_OF_DAY, "17:30"),
         (FactKind.REFERENCE, "Article 7"),
@@ -62,6 +75,10 @@ def test_facts_in_sentence_with_one_finds_its_kind_and_text(kind: FactKind, text
         "Take seat 12 in row 4, then step 2.",
         "We are here day and night, always.",
         "It may take a day or two.",
+        "Take a week off, and have a day out; it was a night's rest.",
+        "Take a minute to breathe; I am with you in a minute.",
+        "You greet the world before noon, as if at midnights past.",
+        "Take seat 12H, or 9 minor gifts.",
         "Top 10, number 1, 3 of us, 100 questions.",
         "Flight MA123 leaves from gate B12.",
         "Our policy is clear, and the article says so in this section.",
@@ -89,6 +106,46 @@ def test_volatile_facts_that_the_context_gives_are_not_memorised() -> None:
     context = Message(Role.SYSTEM, "[1] A bag is $50.")
     messages = (context, Message(Role.USER, "A bag?"), Message(Role.ASSISTANT, "$50, or $5."))
     assert volatile_facts([Example(3, messages)]) == [VolatileFact(3, FactKind.PRICE, "$5")]
+
+
+@pytest.mark.parametrize(
+    ("text", "duration"),
+    [
+        ("Refunds take a week.", "take a week"),
+        ("It takes about an hour to arrive.", "takes about an hour"),
+        ("It lasts half an hour.", "lasts half an hour"),
+        ("Your money is there in a month.", "in a month"),
+    ],
+)
+def test_facts_in_sentence_with_an_article_for_one_finds_the_duration(
+    text: str, duration: str
+) -> None:
+    assert facts_in(text) == [(FactKind.TIME_LIMIT, duration)]
+
+
+@pytest.mark.parametrize(
+    ("given", "stated"),
+    [
+        ("$5.50", "$5"),
+        ("2.5%", "5%"),
+        ("€25,000", "€25"),
+        ("€25 million", "€25"),
+        ("0.5 kg", "5 kg"),
+        ("1.12 GB", "12 GB"),
+        ("3-5 days", "5 days"),
+    ],
+)
+def test_volatile_facts_that_are_a_part_of_a_given_number_are_not_given(
+    given: str, stated: str
+) -> None:
+    messages = (Message(Role.USER, f"Is it {given}?"), Message(Role.ASSISTANT, f"It is {stated}."))
+    assert [fact.text for fact in volatile_facts([Example(1, messages)])] == [stated]
+
+
+@pytest.mark.parametrize("given", ["$5.", "$5, or more", "now $5-ish", "1. $5"])
+def test_volatile_facts_beside_punctuation_are_given(given: str) -> None:
+    messages = (Message(Role.USER, f"Is it {given}"), Message(Role.ASSISTANT, "It is $5."))
+    assert volatile_facts([Example(1, messages)]) == []
 
 
 def test_volatile_facts_in_an_earlier_answer_are_found_once() -> None:
