@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from finetune.adapter_checks import check_files, check_formats, read_config, shape_problems
 from finetune.configuration import Method
-from finetune.errors import AdapterError, IncompatibleAdapterError
+from finetune.errors import AdapterError, DamagedAdapterError, IncompatibleAdapterError
 from finetune.manifest import (
     CONFIG_FILE,
     MANIFEST_FILE,
@@ -40,6 +40,7 @@ from finetune.manifest import (
     describe,
     problems,
 )
+from finetune.safetensors_header import not_finite
 
 REGISTRY_FILE = "registry.json"
 LOCK_FILE = ".lock"
@@ -104,7 +105,7 @@ class AdapterRegistry:
             MissingAdapterError: names the adapter and what there is instead.
             AdapterError: its manifest cannot be read.
         """
-        check_name(name)
+        self._check_name(name)
         register, numbers = self._register(), self._numbers(name)
         if not numbers:
             there = ", ".join(other for other in self._names() if self._numbers(other)) or "none"
@@ -122,9 +123,10 @@ class AdapterRegistry:
         The manifest's version and state are set here. The version appears whole or not at all.
 
         Raises:
-            AdapterError: the files are not those of the manifest, or cannot be written.
+            AdapterError: the files are not those of the manifest, hold weights that are no
+                numbers, or cannot be written.
         """
-        check_name(manifest.name)
+        self._check_name(manifest.name)
         check_formats(directory)
         name = manifest.name
         with self._writing() as register, self._scratch() as scratch:
@@ -151,7 +153,7 @@ class AdapterRegistry:
             IncompatibleAdapterError: its shapes do not fit the base.
             AdapterError: it cannot be read, or holds a pickle.
         """
-        check_name(name)
+        self._check_name(name)
         check_formats(path)
         config = read_config(path)
         if misfits := shape_problems(path, base.shapes):
@@ -188,10 +190,12 @@ class AdapterRegistry:
     def remove(self, name: str, version: int, *, force: bool = False) -> None:
         """Delete a version, a damaged one too; its number is not used again.
 
+        It is retired before it goes, so that a crash halfway leaves a retired version behind.
+
         Raises:
             AdapterStateError: it is live, and `force` is not given.
         """
-        check_name(name)
+        self._check_name(name)
         with self._writing() as register, self._scratch() as scratch:
             entry, numbers = register.entry(name), self._numbers(name)
             if version not in numbers:
@@ -202,12 +206,31 @@ class AdapterRegistry:
                     "remove it with --force"
                 )
             entry.issued = max(entry.issued, *numbers)
-            entry.states.pop(version, None)
+            entry.states[version] = State.RETIRED
             self._save(register)
             directory = self._directory(name, version)
             directory.rename(scratch / str(version))
+            sync(directory.parent)
             if not any(directory.parent.iterdir()):
                 directory.parent.rmdir()
+            self._forget(register, name, version)
+
+    def _forget(self, register: _Register, name: str, version: int) -> None:
+        """Drop the state of a version that is gone; one that stays after a failure does no harm."""
+        del register.entry(name).states[version]
+        try:
+            self._save(register)
+        except OSError as error:
+            logger.warning("%s@%s is removed, its state is not: %s", name, version, error)
+
+    def _check_name(self, name: str) -> None:
+        check_name(name)
+        folder = self.folder / name
+        if folder.is_symlink():
+            raise AdapterError(
+                f"{folder} is a link to {folder.readlink()}; adapters lie inside the registry: put "
+                "the folder itself there, or delete the link"
+            )
 
     def _default(self, name: str, numbers: list[int], register: _Register) -> int:
         states = {number: self._state(name, number, register) for number in numbers}
@@ -243,7 +266,7 @@ class AdapterRegistry:
         return sorted(
             child.name
             for child in self.folder.iterdir()
-            if child.is_dir() and not child.name.startswith(".")
+            if child.is_dir() and not child.is_symlink() and not child.name.startswith(".")
         )
 
     def _numbers(self, name: str) -> list[int]:
@@ -316,6 +339,11 @@ def _copy(directory: Path, target: Path, manifest: Manifest) -> None:
         sync(target / file_name)
     _write(target / MANIFEST_FILE, manifest.json_text())
     check_files(target, manifest)
+    if names := not_finite(target / WEIGHTS_FILE):
+        raise DamagedAdapterError(
+            f"{directory / WEIGHTS_FILE} holds NaN or infinite weights in {len(names)} tensors, "
+            f"{names[0]} first; train again at a lower learning rate, or take an older checkpoint"
+        )
     for file in target.iterdir():
         file.chmod(0o444)
     sync(target)

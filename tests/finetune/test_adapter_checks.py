@@ -26,7 +26,7 @@ from finetune.manifest import (
     State,
     describe,
 )
-from finetune.safetensors_header import read_header
+from finetune.safetensors_header import not_finite, read_header
 from tests.finetune.tiny_model import load_base, save_tiny_model
 
 torch = pytest.importorskip("torch")
@@ -120,7 +120,18 @@ def test_changed_file_is_named_with_both_hashes(adapter: Path, base: Base, file_
 
 
 @pytest.mark.parametrize(
-    "name", ["adapter_model.bin", "optimizer.pt", "a.pth", "b.pkl", "c.ckpt", "D.PT", "e.pickle"]
+    "name",
+    [
+        "adapter_model.bin",
+        "optimizer.pt",
+        "a.pth",
+        "b.pkl",
+        "c.ckpt",
+        "D.PT",
+        "e.pickle",
+        "f.joblib",
+        "g.dill",
+    ],
 )
 def test_pickle_is_refused_by_name(adapter: Path, base: Base, name: str) -> None:
     manifest = version_of(adapter, base).manifest
@@ -154,6 +165,104 @@ def test_weights_that_were_cut_off_are_refused(adapter: Path) -> None:
 
     with pytest.raises(DamagedAdapterError, match="bytes are announced"):
         read_header(path)
+
+
+def save_raw(path: Path, rows: dict[str, Any], size: int) -> Path:
+    """A safetensors file with the header as given, and `size` bytes of weights."""
+    header = json.dumps(rows).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(size))
+    return path
+
+
+def row(start: Any, end: int, shape: Any = (2, 2), dtype: str = "F32") -> dict[str, Any]:
+    return {"dtype": dtype, "shape": shape, "data_offsets": [start, end]}
+
+
+@pytest.mark.parametrize(
+    ("rows", "size", "problem"),
+    [
+        ({"a": row(0, 16), "b": row(0, 16)}, 16, r"b lies at \[0, 16\].*must lie at \[16, 32\]"),
+        ({"a": row(0, 16), "b": row(8, 24)}, 24, r"b lies at \[8, 24\].*must lie at \[16, 32\]"),
+        ({"a": row(0, 16), "b": row(20, 36)}, 36, r"b lies at \[20, 36\].*must lie at \[16, 32\]"),
+        ({"a": row(4, 20)}, 20, r"a lies at \[4, 20\].*must lie at \[0, 16\]"),
+        ({"a": row(0, 4)}, 4, r"a lies at \[0, 4\].*must lie at \[0, 16\]"),
+        ({"a": row(0, 16, dtype="BF16")}, 16, r"must lie at \[0, 8\]"),
+        ({"a": row(0.0, 16)}, 16, r"a lies at \[0.0, 16\]"),
+        ({"a": row(0, 16, dtype="F33")}, 16, "a has the type 'F33'"),
+        ({"a": row(0, 16, (-2, -2))}, 16, r"a has the shape \[-2, -2\]"),
+        ({"a": row(0, 16, "22")}, 16, "a has the shape '22'"),
+        ({"a": row(0, 16)}, 17, "bytes are announced"),
+        ({}, 1, "bytes are announced"),
+    ],
+)
+def test_header_that_does_not_describe_its_bytes_is_refused(
+    tmp_path: Path, rows: dict[str, Any], size: int, problem: str
+) -> None:
+    with pytest.raises(DamagedAdapterError, match=rf"no whole safetensors file \(.*{problem}"):
+        read_header(save_raw(tmp_path / WEIGHTS_FILE, rows, size))
+
+
+def test_header_in_any_order_and_with_empty_tensors_is_read(tmp_path: Path) -> None:
+    rows = {"b": row(0, 16), "a": row(16, 24, dtype="F16"), "c": row(16, 16, (0, 2))}
+    tensors = read_header(save_raw(tmp_path / WEIGHTS_FILE, rows, 24))
+
+    assert [tensor.name for tensor in tensors] == ["a", "b", "c"]
+    starts = {tensor.name: tensor.start - tensors[1].start for tensor in tensors}
+    assert starts == {"a": 16, "b": 0, "c": 16}
+
+
+@pytest.mark.parametrize(
+    "dtype", ["float16", "bfloat16", "float32", "float64", "float8_e4m3fn", "float8_e5m2"]
+)
+def test_nan_is_found_in_every_type_of_float(tmp_path: Path, dtype: str) -> None:
+    from safetensors.torch import save_file as save_torch
+
+    kind = getattr(torch, dtype)
+    largest, whole = torch.finfo(kind).max, torch.arange(3)
+    numbers = torch.tensor([0.0, -1.0, largest, -largest], dtype=torch.float64).to(kind)
+    nan = torch.tensor([0.0, 1.0, float("nan")]).to(kind)
+    save_torch({"good": numbers, "whole": whole, "bad": nan}, tmp_path / WEIGHTS_FILE)
+
+    assert not_finite(tmp_path / WEIGHTS_FILE) == ["bad"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"r": 0}, "r: "),
+        ({"r": True}, "r: "),
+        ({"lora_alpha": float("nan")}, "lora_alpha: Input should be a finite number"),
+        ({"lora_alpha": float("inf")}, "lora_alpha: Input should be a finite number"),
+        ({"lora_alpha": "many"}, "lora_alpha: Input should be a valid number"),
+        ({"lora_alpha": 10**400}, "lora_alpha: "),
+        ({"rank_pattern": "x"}, "rank_pattern: "),
+        ({"rank_pattern": {"(": 3}}, r"rank_pattern.*'\(' is no regular expression"),
+        ({"rank_pattern": {"q_proj": "z"}}, "rank_pattern.q_proj: "),
+        ({"rank_pattern": {"q_proj": 0}}, "rank_pattern.q_proj: "),
+        ({"alpha_pattern": {"[": 3}}, r"alpha_pattern.*'\[' is no regular expression"),
+        ({"target_modules": "("}, r"target_modules.*'\(' is no regular expression"),
+        ({"target_modules": 3}, "target_modules"),
+        ({"layers_pattern": "("}, r"layers_pattern.*'\(' is no regular expression"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_configuration_with_a_wrong_setting_is_refused(
+    adapter: Path, base: Base, changes: dict[str, Any], problem: str
+) -> None:
+    change_config(adapter, **changes)
+
+    with pytest.raises(DamagedAdapterError, match=f"is no configuration of LoRA: .*{problem}"):
+        shape_problems(adapter, base.shapes)
+
+
+@pytest.mark.parametrize("file_name", [WEIGHTS_FILE, CONFIG_FILE])
+def test_json_nested_too_deep_is_refused(adapter: Path, base: Base, file_name: str) -> None:
+    deep = b"[" * 200_000
+    start = len(deep).to_bytes(8, "little") if file_name == WEIGHTS_FILE else b""
+    (adapter / file_name).write_bytes(start + deep)
+
+    with pytest.raises(DamagedAdapterError, match=file_name):
+        shape_problems(adapter, base.shapes)
 
 
 def test_header_says_what_safetensors_says(models: Path) -> None:
@@ -315,6 +424,8 @@ def test_base_in_4_bit_is_known_and_its_shapes_are_the_full_ones(
 
 
 @pytest.mark.filterwarnings("ignore:Model has `tie_word_embeddings=True`:UserWarning")
+@pytest.mark.filterwarnings("ignore:`lora_bias=True` was passed but")
+@pytest.mark.filterwarnings("ignore:Adapter 'default'. 14 LoRA tensor")  # its biases
 @pytest.mark.parametrize(
     "options",
     [
@@ -323,7 +434,16 @@ def test_base_in_4_bit_is_known_and_its_shapes_are_the_full_ones(
         {"target_modules": ["q_proj", "embed_tokens"]},
         {"modules_to_save": ["norm"]},
         {"use_dora": True},
+        {"use_dora": True, "target_modules": ["q_proj", "embed_tokens"]},
+        {"lora_bias": True},
+        {"bias": "all"},
+        {"trainable_token_indices": [3, 5], "target_modules": ["q_proj"]},
         {"target_modules": ["q_proj"], "layers_to_transform": [1]},
+        {"target_modules": ["q_proj"], "layers_to_transform": 1, "layers_pattern": "layers"},
+        {"target_modules": ["q_proj", "down_proj"], "exclude_modules": ["down_proj"]},
+        {"target_modules": ["q_proj", "down_proj"], "exclude_modules": r".*layers\.0.*"},
+        {"target_modules": r"(?i).*layers\.1.*Q_PROJ"},
+        {"target_modules": ["q_proj", "down_proj"], "modules_to_save": ["layers.0.mlp"]},
     ],
     ids=str,
 )
@@ -385,6 +505,71 @@ def test_shape_that_does_not_fit_is_named(
     assert len(found) == len(expected)
     for problem, words in zip(found, expected, strict=True):
         assert words in problem
+
+
+def layers_that(name: str, count: int) -> str:
+    return f"target_modules names '{name}', and {count} of its 2 layers have no LoRA weights"
+
+
+@pytest.mark.parametrize(
+    ("kept", "expected"),
+    [
+        ("layers.0.self_attn.q_proj", [layers_that("down_proj", 2), layers_that("q_proj", 1)]),
+        ("q_proj", [layers_that("down_proj", 2)]),
+        ("layers.1", [layers_that("down_proj", 1), layers_that("q_proj", 1)]),
+    ],
+)
+def test_layers_that_the_configuration_promises_must_be_there(
+    models: Path, base: Base, tmp_path: Path, kept: str, expected: list[str]
+) -> None:
+    targets = ["q_proj", "down_proj"]
+    folder = save_adapter(tmp_path / "lora", models / "base", target_modules=targets)
+    change_tensors(folder, {n: None for n in load_file(folder / WEIGHTS_FILE) if kept not in n})
+    found = sorted(shape_problems(folder, base.shapes))
+
+    assert [problem.partition(", '")[0] for problem in found] == expected
+
+
+def test_layers_that_a_pattern_promises_must_be_there(adapter: Path, base: Base) -> None:
+    change_config(adapter, target_modules=r".*\.q_proj")
+    change_tensors(adapter, {FIRST_A: None, FIRST_B: None})
+    (problem,) = shape_problems(adapter, base.shapes)
+
+    assert "1 of its 2 layers have no LoRA weights, 'model.layers.0.self_attn.q_proj'" in problem
+
+
+def test_target_that_is_nowhere_is_named(adapter: Path, base: Base) -> None:
+    change_config(adapter, target_modules=["q_proj", "c_attn", "proj"])
+    found = shape_problems(adapter, base.shapes)
+
+    assert [problem.partition(",")[0] for problem in found] == [
+        "target_modules names 'c_attn'",
+        "target_modules names 'proj'",  # the end of a name is not a name
+    ]
+    assert "neither in adapter_model.safetensors nor in the base" in found[0]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "base_model.model.model.layers.9.mlp.evil.weight",
+        "evil",
+        "base_model.model.evil.lora_magnitude_vector",
+    ],
+)
+def test_tensor_that_the_base_does_not_know_is_named(adapter: Path, base: Base, name: str) -> None:
+    change_tensors(adapter, {name: np.zeros(3)})
+    (problem,) = shape_problems(adapter, base.shapes)
+
+    assert problem.startswith(f"{name}: the base has no such parameter; use the base")
+
+
+def test_extra_of_a_layer_that_is_too_wide_is_named(adapter: Path, base: Base) -> None:
+    name = FIRST_A.replace("lora_A.weight", "lora_magnitude_vector")
+    change_tensors(adapter, {name: np.zeros(33)})
+    (problem,) = shape_problems(adapter, base.shapes)
+
+    assert problem.startswith(f"{name} has shape (33,), its layer in this base has (32, 32)")
 
 
 def test_rank_of_the_configuration_counts(adapter: Path, base: Base) -> None:

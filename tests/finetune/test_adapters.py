@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -165,6 +166,78 @@ def test_full_disk_while_adding_leaves_nothing(
     assert contents(registry.folder) == before
 
 
+class Crash(BaseException):
+    """Ends a change as the end of its process would: nothing handles it."""
+
+
+def crash(*_: object) -> None:
+    raise Crash
+
+
+@pytest.mark.parametrize("state", [State.RETIRED, State.LIVE])
+def test_crash_while_removing_leaves_a_retired_version(
+    registry: AdapterRegistry, trained: Path, monkeypatch: pytest.MonkeyPatch, state: State
+) -> None:
+    add(registry, trained)
+    registry.set_state("skylark", 1, State.LIVE)
+    if state is State.RETIRED:
+        registry.set_state("skylark", 1, State.RETIRED)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", crash)  # which follows the first save
+        with pytest.raises(Crash):
+            registry.remove("skylark", 1, force=True)
+
+    assert registry.get("skylark", 1).state is State.RETIRED
+    with pytest.raises(MissingAdapterError, match="is retired"):
+        registry.get("skylark")
+    with pytest.raises(AdapterStateError, match="retired and cannot become live"):
+        registry.set_state("skylark", 1, State.LIVE)
+    registry.remove("skylark", 1)
+    assert registry.versions() == []
+
+
+def test_crash_after_removing_does_not_give_the_number_again(
+    registry: AdapterRegistry, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(registry, trained)
+    with monkeypatch.context() as patch:
+        patch.setattr(AdapterRegistry, "_forget", crash)  # which follows the move
+        with pytest.raises(Crash):
+            registry.remove("skylark", 1)
+
+    assert registry.versions() == []
+    assert add(registry, trained).version == 2
+
+
+def test_full_disk_after_removing_is_logged_and_the_version_is_gone(
+    registry: AdapterRegistry,
+    trained: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    add(registry, trained)
+    save = AdapterRegistry._save
+
+    def full(self: AdapterRegistry, register: Any) -> None:
+        if not register.entry("skylark").states:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        save(self, register)
+
+    monkeypatch.setattr(AdapterRegistry, "_save", full)
+    registry.remove("skylark", 1)
+
+    assert registry.versions() == []
+    assert "skylark@1 is removed, its state is not" in caplog.text
+
+
+def test_removed_version_leaves_no_state_behind(registry: AdapterRegistry, trained: Path) -> None:
+    add(registry, trained)
+    registry.remove("skylark", 1)
+
+    written = json.loads((registry.folder / REGISTRY_FILE).read_text())
+    assert written["adapters"]["skylark"] == {"issued": 1, "states": {}}
+
+
 @pytest.mark.parametrize("change", ["add", "promote", "remove"])
 def test_full_disk_while_states_are_written_changes_nothing(
     registry: AdapterRegistry, trained: Path, monkeypatch: pytest.MonkeyPatch, change: str
@@ -218,6 +291,54 @@ def test_name_that_is_no_folder_name_is_refused(registry: AdapterRegistry, train
         registry.get("../evil")
     with pytest.raises(AdapterError, match=r"'\.\./evil' is no name for an adapter"):
         registry.remove("../evil", 1)
+
+
+def test_name_that_links_out_of_the_registry_is_refused(
+    registry: AdapterRegistry, trained: Path, tmp_path: Path
+) -> None:
+    outside = tmp_path / "outside"
+    shutil.copytree(add(registry, trained).directory, outside / "1")
+    (registry.folder / "linked").symlink_to(outside)
+    before = contents(outside)
+
+    changes: list[Callable[[], object]] = [
+        lambda: add(registry, trained, "linked"),
+        lambda: registry.import_directory(trained, name="linked", base=BASE, licence="CC0-1.0"),
+        lambda: registry.get("linked", 1),
+        lambda: registry.set_state("linked", 1, State.LIVE),
+        lambda: registry.remove("linked", 1),
+    ]
+    for change in changes:
+        with pytest.raises(AdapterError, match=r"adapters/linked is a link to .*outside"):
+            change()
+    assert labels(registry.versions()) == ["skylark@1"]
+    assert contents(outside) == before
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_weights_that_are_no_numbers_are_refused(
+    registry: AdapterRegistry, tmp_path: Path, value: float
+) -> None:
+    folder = save_lora(tmp_path / "diverged", value=value)
+
+    message = rf"NaN or infinite weights in 1 tensors, .*{LAYER}.lora_A.weight first"
+    with pytest.raises(DamagedAdapterError, match=message):
+        add(registry, folder)
+    with pytest.raises(DamagedAdapterError, match=message):
+        registry.import_directory(folder, name="skylark", base=BASE, licence="CC0-1.0")
+    assert registry.versions() == []
+
+
+def test_import_of_half_an_adapter_is_refused(registry: AdapterRegistry, trained: Path) -> None:
+    config = {"peft_type": "LORA", "r": 2, "target_modules": ["q_proj"]}
+    (trained / CONFIG_FILE).write_text(json.dumps(config))
+    second = LAYER.replace("0", "1")
+    deep = replace(BASE, shapes={**BASE.shapes, f"{second}.weight": (6, 4)})
+
+    with pytest.raises(IncompatibleAdapterError, match=f"1 of its 2 layers .*{second}"):
+        registry.import_directory(trained, name="skylark", base=deep, licence="CC0-1.0")
+    added = registry.import_directory(trained, name="skylark", base=BASE, licence="CC0-1.0")
+    assert added.label == "skylark@1"
 
 
 def test_missing_adapter_and_version_say_what_there_is(
