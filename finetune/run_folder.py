@@ -59,7 +59,7 @@ class RunFolder:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise TrainingError(
-                    f"another process trains in {self.path}; wait for it"
+                    f"another process trains in {self.path}; wait for it, or give another --out"
                 ) from error
             yield
 
@@ -85,18 +85,20 @@ class RunFolder:
         """
         if (self.path / METRICS).exists():
             raise TrainingError(
-                f"the run in {self.path} is finished; another --out begins a new one"
+                f"the run in {self.path} is finished: `twofold adapters` lists what it gave, "
+                f"`twofold adapters import {self.path / ADAPTER}` adds it where it was not "
+                "registered, and another --out begins a new run"
             )
         try:
             before = json.loads((self.path / CONFIGURATION).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise TrainingError(f"{self.path} holds no run to resume: {error}") from error
         now = json.loads(json.dumps(record))
-        keys = sorted(set(before) | set(now) - {"git_commit"})
+        keys = sorted((set(before) | set(now)) - {"git_commit"})
         changed = [
             f"{key}: {before.get(key)!r} then, {now.get(key)!r} now"
             for key in keys
-            if key != "git_commit" and before.get(key) != now.get(key)
+            if before.get(key) != now.get(key)
         ]
         if changed:
             raise TrainingError(
@@ -106,8 +108,11 @@ class RunFolder:
 
     def write(self, name: str, value: Mapping[str, Any]) -> None:
         """A JSON file, whole or not at all."""
+        self._replace(name, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+    def _replace(self, name: str, text: str) -> None:
         scratch = self.path / f".{name}.tmp"
-        scratch.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        scratch.write_text(text, encoding="utf-8")
         scratch.replace(self.path / name)
 
     def log(self) -> list[dict[str, Any]]:
@@ -123,9 +128,7 @@ class RunFolder:
             lines = _whole_lines(self.path / name)
             kept = [line for line in lines if step is not None and line["step"] <= step]
             text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in kept)
-            scratch = self.path / f".{name}.tmp"
-            scratch.write_text(text, encoding="utf-8")
-            scratch.replace(self.path / name)
+            self._replace(name, text)
 
     def draw_losses(self) -> None:
         """The log's curves, as SVG."""

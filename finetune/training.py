@@ -92,8 +92,9 @@ def train(
             weights = _save(loop, tokenizer, out / name)
         trained, total = count_parameters(model)
         metrics |= {"trained_parameters": trained, "parameters": total}
-        folder.draw_losses()
-        folder.write(METRICS, metrics)
+        if is_first():
+            folder.draw_losses()
+            folder.write(METRICS, metrics)
     return Trained(out, weights, data.sha256, metrics)
 
 
@@ -161,6 +162,9 @@ def _save(loop: Loop, tokenizer: Any, target: Path) -> Path:
     from safetensors import SafetensorError
 
     scratch = target.with_name(f".{target.name}.tmp")
+    if not is_first():
+        loop.save(scratch)
+        return target
     shutil.rmtree(scratch, ignore_errors=True)
     try:
         loop.save(scratch)

@@ -15,7 +15,7 @@ from finetune.base_model import in_32_bit, on_gpu, sharded
 from finetune.configuration import TrainingConfiguration
 from finetune.encoding import Encoded
 from finetune.errors import TrainingError
-from finetune.run_folder import LOG, SAMPLES, TENSORBOARD, RunFolder
+from finetune.run_folder import LOG, SAMPLES, TENSORBOARD, RunFolder, is_first
 
 EVALUATIONS = 10  # of a run, unless it says how often
 LOGS = 50
@@ -66,10 +66,9 @@ class Loop:
             earlier_s=lines[-1]["seconds"] if lines else 0,
         )
         steps = _steps(configuration, len(data.training))
-        prompts = [
-            each.input_ids[: each.prompt_tokens]
-            for each in data.validation[: configuration.samples]
-        ]
+        # Sharded weights cannot answer in one process alone.
+        asked = [] if sharded() else data.validation[: configuration.samples]
+        prompts = [each.input_ids[: each.prompt_tokens] for each in asked]
         self._writer = SummaryWriter(str(folder.path / TENSORBOARD))
         self._trainer = SFTTrainer(
             model=model,
@@ -130,10 +129,11 @@ class Loop:
         }
 
     def save(self, folder: Path) -> None:
-        """What was trained, as safetensors; sharded weights are gathered first."""
+        """What was trained, as safetensors; the first process writes, others give their shards."""
         self._model.config.use_cache = True  # the trainer had switched it off, for itself
         if not sharded():
-            self._model.save_pretrained(folder)
+            if is_first():
+                self._model.save_pretrained(folder)
             return
         self._trainer.accelerator.state.fsdp_plugin.set_state_dict_type("FULL_STATE_DICT")
         self._trainer.save_model(str(folder))
@@ -173,9 +173,7 @@ class Loop:
             return float(
                 next(line["eval_loss"] for line in self._folder.log() if "eval_loss" in line)
             )
-        model = self._trainer.model
-        disabled = model.disable_adapter() if hasattr(model, "disable_adapter") else nullcontext()
-        with disabled:
+        with self._model.disable_adapter() if self._is_adapter else nullcontext():
             return float(self._trainer.evaluate()["eval_loss"])
 
     def _where_from(self) -> str:

@@ -76,12 +76,12 @@ def _train(options: argparse.Namespace) -> int:
         markup=False,
     )
     trained = train(configuration, out, resume=options.resume, force=options.force)
-    _report(trained)
-    if not is_first():
+    if not is_first():  # of several processes one speaks
         return 0
+    _report(trained)
     if not trained.learned:
         raise TrainingError(
-            f"the validation loss is not below that of the base, so nothing was registered; "
+            "the validation loss is not below that of the base, so nothing was registered; "
             f"{trained.weights} holds the weights. Look at loss.svg beside them: a lower "
             "learning_rate, more steps, or more examples"
         )
