@@ -1,0 +1,174 @@
+"""The loop that trains the weights: one stream of batches, checkpoints, a curve.
+
+A stopped run goes on where its last checkpoint stands, to the same weights as an uninterrupted one:
+batches follow from the step's number, and nothing else is random.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from finetune.errors import TrainingError
+from finetune.starter_model.batches import Batch, Sources, batch
+
+if TYPE_CHECKING:
+    import torch
+
+CHECKPOINT = "checkpoint.pt"
+CHECKPOINT_STEPS = 100
+LOG = "log.jsonl"
+CONTEXT_WEIGHT = 0.5  # of the loss on tokens outside answers
+VALIDATION_BATCHES = 8
+VALIDATION_STEP = 1_000_000_000  # steps that no run reaches: batches that nothing is trained on
+LONG_AFTER = 0.4  # share of the steps with short conversations alone
+DECAY_AFTER = 0.75  # share of the steps after which the rate falls to zero
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that decides the weights besides the data and the model's size."""
+
+    steps: int = 4000
+    tokens: int = 2048  # in a step, padding included
+    learning_rate: float = 2e-3
+    warmup: int = 200
+    seed: int = 20261129
+
+    def rate(self, step: int) -> float:
+        """Warm-up, then constant, then linear to zero; `step` counts from 1."""
+        decay = self.steps * (1 - DECAY_AFTER)
+        left = min(1.0, (self.steps - step + 1) / decay)
+        return self.learning_rate * min(step / self.warmup, 1.0) * left
+
+    def long_rate(self, step: int) -> float:
+        """Share of batches with several long passages: the short ones teach to copy first."""
+        return 0.0 if step < LONG_AFTER * self.steps else 0.4
+
+
+def train(model: Any, tokenizer: Any, sources: Sources, plan: Plan, out: Path) -> None:
+    """Train in place; goes on with `out/checkpoint.pt` when there is one, and keeps a log.
+
+    Raises:
+        TrainingError: the checkpoint is of another plan.
+    """
+    import torch
+
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=plan.learning_rate, betas=(0.9, 0.95), weight_decay=0.1
+    )
+    first = _restore(out, model, optimizer, plan)
+    started = time.perf_counter()
+    for step in range(first + 1, plan.steps + 1):
+        for group in optimizer.param_groups:
+            group["lr"] = plan.rate(step)
+        drawn = batch(
+            step,
+            sources,
+            tokenizer,
+            tokens=plan.tokens,
+            long_rate=plan.long_rate(step),
+            seed=plan.seed,
+        )
+        answers, context = losses(model, drawn)
+        (answers + CONTEXT_WEIGHT * context).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        if step % 20 == 0:
+            pace_s = (time.perf_counter() - started) / (step - first)
+            _log(out, step, answer_loss=answers.item(), context_loss=context.item(), pace_s=pace_s)
+        if step % CHECKPOINT_STEPS == 0 or step == plan.steps:
+            _checkpoint(out, step, model, optimizer, plan)
+            _log(out, step, **_validated(model, tokenizer, sources, plan))
+
+
+def losses(model: Any, drawn: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean -ln p of the next token in answers, and of the chosen ones outside.
+
+    Rows are padded on the right and attention is causal, so no mask is needed.
+    """
+    import torch
+
+    hidden = model.model(input_ids=drawn.ids, use_cache=False).last_hidden_state[:, :-1]
+    following = drawn.ids[:, 1:]  # (batch, tokens - 1)
+    zero = hidden.sum() * 0
+    parts = []
+    for mask in (drawn.answers, drawn.context):
+        logits = model.lm_head(hidden[mask])  # (chosen, vocabulary)
+        loss = torch.nn.functional.cross_entropy(logits, following[mask]) if len(logits) else zero
+        parts.append(loss)
+    return parts[0], parts[1]
+
+
+def _validated(model: Any, tokenizer: Any, sources: Sources, plan: Plan) -> Mapping[str, float]:
+    """Loss and share of answer tokens guessed right, on batches that were never trained on."""
+    import torch
+
+    model.eval()
+    lost, right, count = 0.0, 0, 0
+    with torch.no_grad():
+        for number in range(VALIDATION_BATCHES):
+            drawn = batch(
+                VALIDATION_STEP + number,
+                sources,
+                tokenizer,
+                tokens=plan.tokens,
+                long_rate=0.25,
+                seed=plan.seed,
+            )
+            hidden = model.model(input_ids=drawn.ids, use_cache=False).last_hidden_state[:, :-1]
+            logits = model.lm_head(hidden[drawn.answers])
+            wanted = drawn.ids[:, 1:][drawn.answers]
+            lost += float(torch.nn.functional.cross_entropy(logits, wanted, reduction="sum"))
+            right += int((logits.argmax(-1) == wanted).sum())
+            count += len(wanted)
+    model.train()
+    return {"validation_loss": lost / count, "validation_token_accuracy": right / count}
+
+
+def _log(out: Path, step: int, **values: float) -> None:
+    line = {"step": step, **{name: round(value, 4) for name, value in values.items()}}
+    logger.info("%s", json.dumps(line))
+    with (out / LOG).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def _checkpoint(out: Path, step: int, model: Any, optimizer: Any, plan: Plan) -> None:
+    import torch
+
+    scratch = out / f"{CHECKPOINT}.tmp"
+    torch.save(
+        {
+            "step": step,
+            "plan": asdict(plan),
+            "model": model.state_dict(),
+            "optimizer": optimizer.state_dict(),
+        },
+        scratch,
+    )
+    scratch.replace(out / CHECKPOINT)
+
+
+def _restore(out: Path, model: Any, optimizer: Any, plan: Plan) -> int:
+    import torch
+
+    path = out / CHECKPOINT
+    if not path.is_file():
+        return 0
+    saved = torch.load(path, weights_only=True)  # tensors only: nothing is unpickled
+    if saved["plan"] != asdict(plan):
+        raise TrainingError(
+            f"{path} is of another plan: {saved['plan']} there, {asdict(plan)} now; give the same "
+            "options, or another --out"
+        )
+    model.load_state_dict(saved["model"])
+    optimizer.load_state_dict(saved["optimizer"])
+    return int(saved["step"])
