@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 POOL = 3  # batches' worth that is drawn, so that a batch holds texts of like length
 TEXT_CHARACTERS = 1200  # of a page: about 300 tokens
 CONTEXT_RATE = 0.25  # share of the tokens outside answers that are learned in a step
-SHARES = (("invented", 0.52), ("published", 0.28), ("text", 0.12), ("free", 0.08))
+SHARES = {"invented": 0.52, "published": 0.28, "text": 0.12, "free": 0.08}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +65,7 @@ def batch(
 
 
 def _drawn(sources: Sources, tokenizer: Any, rng: random.Random, *, long: bool) -> Encoded:
-    names, weights = zip(*SHARES, strict=True)
-    kind = rng.choices(names, weights)[0]
+    kind = rng.choices(list(SHARES), list(SHARES.values()))[0]
     if kind == "text":
         text = rng.choice(sources.texts)
         start = rng.randrange(max(1, len(text) - TEXT_CHARACTERS))

@@ -78,7 +78,7 @@ def train(model: Any, tokenizer: Any, sources: Sources, plan: Plan, out: Path) -
             seed=plan.seed,
         )
         answers, context = losses(model, drawn)
-        (answers + CONTEXT_WEIGHT * context).backward()
+        torch.autograd.backward(answers + CONTEXT_WEIGHT * context)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()

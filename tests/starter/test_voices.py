@@ -146,7 +146,9 @@ def test_markers_point_at_passages_of_the_system_turn(rows: list[Row]) -> None:
 def test_passages_are_cited_unless_they_do_not_hold_the_answer(rows: list[Row]) -> None:
     for row in rows:
         if "<passage" in row.system:
-            unheld = row.answer.startswith(("The passages do not say.", "The passages don't say."))
+            unheld = row.answer.startswith(
+                ("The documents do not say.", "The documents don't say.")
+            )
             assert unheld != bool(MARKER.search(row.answer)), row.answer
 
 
