@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 from finetune.encoding import Encoded, encode_all
 from finetune.examples import Example
 from finetune.starter_model import grounded, published
+from finetune.starter_model.drills import drill
 
 if TYPE_CHECKING:
     import torch
 
 POOL = 3  # batches' worth that is drawn, so that a batch holds texts of like length
 TEXT_CHARACTERS = 1200  # of a page: about 300 tokens
+DRILL_TOKENS = 100
 CONTEXT_RATE = 0.25  # share of the tokens outside answers that are learned in a step
 SHARES = {"invented": 0.52, "published": 0.28, "text": 0.12, "free": 0.08}
 
@@ -45,22 +47,32 @@ class Batch:
     context: torch.Tensor
 
 
-def batch(
-    step: int, sources: Sources, tokenizer: Any, *, tokens: int, long_rate: float, seed: int
-) -> Batch:
-    """The step's batch: at most `tokens` ids, padding included, all long or all short."""
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """`tokens` in a batch, padding included; the shares of drills and of long conversations."""
+
+    tokens: int
+    drill_rate: float = 0.0
+    long_rate: float = 0.0
+
+
+def batch(step: int, sources: Sources, tokenizer: Any, mixture: Mixture, *, seed: int) -> Batch:
+    """The step's batch, all of long or all of short conversations."""
     rng = random.Random(f"{seed} {step}")
-    long = rng.random() < long_rate
+    long = rng.random() < mixture.long_rate
     drawn: list[Encoded] = []
     size = 0
-    while size < POOL * tokens:
-        each = _drawn(sources, tokenizer, rng, long=long)
+    while size < POOL * mixture.tokens:
+        if rng.random() < mixture.drill_rate:
+            each = drill(sources.texts, tokenizer, rng, tokens=DRILL_TOKENS)
+        else:
+            each = _drawn(sources, tokenizer, rng, long=long)
         drawn.append(each)
         size += len(each.input_ids)
     drawn.sort(key=lambda each: len(each.input_ids))
     last = rng.randrange(len(drawn) // POOL, len(drawn) + 1)
     longest = len(drawn[last - 1].input_ids)
-    first = max(0, last - max(1, tokens // longest))
+    first = max(0, last - max(1, mixture.tokens // longest))
     return _padded(drawn[first:last], tokenizer.pad_token_id, step, seed)
 
 

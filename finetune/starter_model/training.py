@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from finetune.errors import TrainingError
-from finetune.starter_model.batches import Batch, Sources, batch
+from finetune.starter_model.batches import Batch, Mixture, Sources, batch
 
 if TYPE_CHECKING:
     import torch
@@ -26,6 +26,7 @@ LOG = "log.jsonl"
 CONTEXT_WEIGHT = 0.5  # of the loss on tokens outside answers
 VALIDATION_BATCHES = 8
 VALIDATION_STEP = 1_000_000_000  # steps that no run reaches: batches that nothing is trained on
+DRILLS_UNTIL = 0.2  # share of the steps with many drills
 LONG_AFTER = 0.4  # share of the steps with short conversations alone
 DECAY_AFTER = 0.75  # share of the steps after which the rate falls to zero
 
@@ -48,9 +49,11 @@ class Plan:
         left = min(1.0, (self.steps - step + 1) / decay)
         return self.learning_rate * min(step / self.warmup, 1.0) * left
 
-    def long_rate(self, step: int) -> float:
-        """Share of batches with several long passages: the short ones teach to copy first."""
-        return 0.0 if step < LONG_AFTER * self.steps else 0.4
+    def mixture(self, step: int) -> Mixture:
+        """Mostly drills at first, then short conversations, then long ones among them."""
+        done = step / self.steps
+        drills = 0.5 if done < DRILLS_UNTIL else 0.05
+        return Mixture(self.tokens, drills, long_rate=0.0 if done < LONG_AFTER else 0.4)
 
 
 def train(model: Any, tokenizer: Any, sources: Sources, plan: Plan, out: Path) -> None:
@@ -69,14 +72,7 @@ def train(model: Any, tokenizer: Any, sources: Sources, plan: Plan, out: Path) -
     for step in range(first + 1, plan.steps + 1):
         for group in optimizer.param_groups:
             group["lr"] = plan.rate(step)
-        drawn = batch(
-            step,
-            sources,
-            tokenizer,
-            tokens=plan.tokens,
-            long_rate=plan.long_rate(step),
-            seed=plan.seed,
-        )
+        drawn = batch(step, sources, tokenizer, plan.mixture(step), seed=plan.seed)
         answers, context = losses(model, drawn)
         torch.autograd.backward(answers + CONTEXT_WEIGHT * context)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -116,14 +112,8 @@ def _validated(model: Any, tokenizer: Any, sources: Sources, plan: Plan) -> Mapp
     lost, right, count = 0.0, 0, 0
     with torch.no_grad():
         for number in range(VALIDATION_BATCHES):
-            drawn = batch(
-                VALIDATION_STEP + number,
-                sources,
-                tokenizer,
-                tokens=plan.tokens,
-                long_rate=0.25,
-                seed=plan.seed,
-            )
+            mixture = Mixture(plan.tokens, long_rate=0.25)
+            drawn = batch(VALIDATION_STEP + number, sources, tokenizer, mixture, seed=plan.seed)
             hidden = model.model(input_ids=drawn.ids, use_cache=False).last_hidden_state[:, :-1]
             logits = model.lm_head(hidden[drawn.answers])
             wanted = drawn.ids[:, 1:][drawn.answers]

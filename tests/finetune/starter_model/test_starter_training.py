@@ -13,6 +13,8 @@ from starter_data import write_data
 
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 
+import itertools
+
 from finetune.errors import TrainingError  # noqa: E402
 from finetune.starter_model import __main__ as command  # noqa: E402
 from finetune.starter_model import (  # noqa: E402
@@ -23,7 +25,8 @@ from finetune.starter_model import (  # noqa: E402
     tokenizer,
     training,
 )
-from finetune.starter_model.batches import Sources, batch  # noqa: E402
+from finetune.starter_model.batches import Mixture, Sources, batch  # noqa: E402
+from finetune.starter_model.drills import drill  # noqa: E402
 from finetune.starter_model.training import Plan  # noqa: E402
 
 PLAN = Plan(steps=4, tokens=256, warmup=2)
@@ -63,8 +66,8 @@ def test_chat_template_marks_what_the_assistant_says(words: Any) -> None:
 
 
 def test_batch_learns_answers_whole_and_a_share_of_the_rest(sources: Sources, words: Any) -> None:
-    made = batch(1, sources, words, tokens=600, long_rate=0.0, seed=1)
-    again = batch(1, sources, words, tokens=600, long_rate=0.0, seed=1)
+    made = batch(1, sources, words, Mixture(600), seed=1)
+    again = batch(1, sources, words, Mixture(600), seed=1)
     assert torch.equal(made.ids, again.ids)
     assert torch.equal(made.context, again.context)
     assert made.ids.numel() <= 600
@@ -75,9 +78,21 @@ def test_batch_learns_answers_whole_and_a_share_of_the_rest(sources: Sources, wo
     assert (made.answers & ends).sum(1)[rows].tolist() == [1] * int(rows.sum())
 
 
+def test_drill_repeats_pieces_of_its_first_half(sources: Sources, words: Any) -> None:
+    rng = random.Random(2)
+    for _ in range(50):
+        made = drill(sources.texts, words, rng, tokens=60)
+        half = made.prompt_tokens
+        first, second = made.input_ids[:half], made.input_ids[half:]
+        assert sorted(first) == sorted(second)
+        follows = {*itertools.pairwise(first)}
+        kept = [pair in follows for pair in itertools.pairwise(second)]
+        assert kept.count(False) <= 6
+
+
 def test_losses_leave_padding_out(sources: Sources, words: Any) -> None:
     weights = model.build(model.SIZES["tiny"], words, seed=1)
-    made = batch(1, sources, words, tokens=600, long_rate=0.0, seed=1)
+    made = batch(1, sources, words, Mixture(600), seed=1)
     answers, context = training.losses(weights, made)
     wider = torch.nn.functional.pad(made.ids, (0, 3), value=7)
     masks = [torch.nn.functional.pad(mask, (0, 3)) for mask in (made.answers, made.context)]
