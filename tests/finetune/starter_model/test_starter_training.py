@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import sys
@@ -12,8 +13,6 @@ import pytest
 from starter_data import write_data
 
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
-
-import itertools
 
 from finetune.errors import TrainingError  # noqa: E402
 from finetune.starter_model import __main__ as command  # noqa: E402
