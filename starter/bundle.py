@@ -11,6 +11,7 @@ FOLDER = Path(__file__).parent
 DOCUMENTS = FOLDER / "documents"
 QUESTIONS = FOLDER / "questions.jsonl"
 ROUTER_EXAMPLES = FOLDER / "router" / "examples.jsonl"
+VOICES = FOLDER / "voices"
 RETRIEVAL_PASSAGES = FOLDER / "retrieval" / "passages.jsonl"
 EMBEDDER_ADAPTER = FOLDER / "models" / "embedder"
 RERANKER_ADAPTER = FOLDER / "models" / "reranker"

@@ -26,8 +26,7 @@ LOG = "log.jsonl"
 CONTEXT_WEIGHT = 0.5  # of the loss on tokens outside answers
 VALIDATION_BATCHES = 8
 VALIDATION_STEP = 1_000_000_000  # steps that no run reaches: batches that nothing is trained on
-DRILLS_UNTIL = 0.2  # share of the steps with many drills
-LONG_AFTER = 0.4  # share of the steps with short conversations alone
+LONG_AFTER = 0.35  # share of the steps with short conversations alone
 DECAY_AFTER = 0.75  # share of the steps after which the rate falls to zero
 
 logger = logging.getLogger(__name__)
@@ -35,25 +34,37 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything that decides the weights besides the data and the model's size."""
+    """Everything that decides the weights besides the data and the model's size.
 
-    steps: int = 4000
+    For `drill_steps` the model mostly copies, at a low rate that sharpens what its first weights
+    can do: at three times the rate it unlearns it instead. Then come conversations.
+    """
+
+    steps: int = 3400
     tokens: int = 2048  # in a step, padding included
-    learning_rate: float = 2e-3
-    warmup: int = 200
+    learning_rate: float = 1e-3
+    drill_learning_rate: float = 3e-4
+    drill_steps: int = 250
+    warmup: int = 250  # steps from the one rate to the other
     seed: int = 20261129
 
     def rate(self, step: int) -> float:
-        """Warm-up, then constant, then linear to zero; `step` counts from 1."""
+        """Low for the drills, up, constant, linear to zero; `step` counts from 1."""
+        if step <= self.drill_steps:
+            return self.drill_learning_rate * min(step / 20, 1.0)
         decay = self.steps * (1 - DECAY_AFTER)
         left = min(1.0, (self.steps - step + 1) / decay)
-        return self.learning_rate * min(step / self.warmup, 1.0) * left
+        up = min(1.0, (step - self.drill_steps) / self.warmup)
+        higher = self.learning_rate - self.drill_learning_rate
+        return (self.drill_learning_rate + up * higher) * left
 
     def mixture(self, step: int) -> Mixture:
         """Mostly drills at first, then short conversations, then long ones among them."""
-        done = step / self.steps
-        drills = 0.5 if done < DRILLS_UNTIL else 0.05
-        return Mixture(self.tokens, drills, long_rate=0.0 if done < LONG_AFTER else 0.4)
+        if step <= self.drill_steps:
+            return Mixture(self.tokens, drill_rate=0.8)
+        drills = 0.3 if step <= self.drill_steps + self.warmup else 0.06
+        long = 0.4 if step > LONG_AFTER * self.steps else 0.0
+        return Mixture(self.tokens, drills, long_rate=long)
 
 
 def train(model: Any, tokenizer: Any, sources: Sources, plan: Plan, out: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from serving.cli import evaluate_exports, evaluate_retrieval
+from serving.cli import evaluate_exports, evaluate_retrieval, evaluate_voices
 from serving.cli.connection import CommandError, connect
 from serving.cli.main import command_parser
 from serving.cli.options import add_collections, add_profile, console, settings_of, write_json
@@ -38,11 +38,18 @@ def run(arguments: Sequence[str]) -> int:
         help="what int8 and windows cost in ranking, beside the same weights in 32 bit",
     )
     evaluate_exports.add_arguments(exports)
+    voices = kinds.add_parser(
+        "voices", help="whether the starter voices are told from each other and the base model"
+    )
+    evaluate_voices.add_arguments(voices)
     options = parser.parse_args(arguments)
-    if options.what == "exports":
-        return evaluate_exports.run(options)
-    if options.what == "retrieval":
-        return evaluate_retrieval.run(options)
+    others = {
+        "exports": evaluate_exports.run,
+        "retrieval": evaluate_retrieval.run,
+        "voices": evaluate_voices.run,
+    }
+    if options.what in others:
+        return others[options.what](options)
     return _answers(options, None if options.what == "starter" else options.file)
 
 
