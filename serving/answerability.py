@@ -9,6 +9,7 @@ one for passages that a reranker has read, and one for when none did.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,8 @@ SEARCH_SIGNALS = (
     "unit_gap",
     "top_units_cosine",
     "support_spread",
+    "best_blend",
+    "unexplained",
 )
 RERANK_SIGNALS = (
     "best_relevance",
@@ -41,6 +44,7 @@ RERANK_SIGNALS = (
     "joint_relevance",
 )
 TOP_UNITS = 3
+BLENDED_WORDS = 0.35  # share of the blend that matching words make up
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +58,10 @@ def search_signals(passages: Sequence[ScoredPassage], evidence: Sequence[Evidenc
 
     An answer stands out: its passage is close to the question, and closer than the others are.
     A lead is the best cosine less the mean of the others', a gap the best less the second; units
-    are taken as the best of each passage.
+    are taken as the best of each passage. The best blend is the highest (1 - w) * cosine + w * word
+    share of a unit, w = BLENDED_WORDS: at equal cosines, likeness that rests on the same words is
+    worth less. Unexplained is how much of the question's vector lies outside of the plane through
+    its two closest units, in [0, 1].
     """
     cosines = np.sort([hit.dense_score or 0.0 for hit in passages])[::-1]  # (passages,)
     best = _best_units(passages, evidence)
@@ -69,6 +76,8 @@ def search_signals(passages: Sequence[ScoredPassage], evidence: Sequence[Evidenc
         units[0] - (units[1] if len(passages) > 1 else 0.0),
         units[:TOP_UNITS].mean(),
         np.std(support),
+        max((_blend(item) for item in evidence), default=0.0),
+        _unexplained(evidence),
     )
     return np.array(values, dtype=np.float32)
 
@@ -86,6 +95,25 @@ def rerank_signals(passages: Sequence[ScoredPassage], evidence: Sequence[Evidenc
     closest = int(_best_units(passages, evidence).argmax())
     values = (*best, odds[closest], np.log(np.exp(odds).sum()))
     return np.array(values, dtype=np.float32)
+
+
+def _blend(item: Evidence) -> float:
+    return (1 - BLENDED_WORDS) * item.cosine + BLENDED_WORDS * item.word_share
+
+
+def _unexplained(evidence: Sequence[Evidence]) -> float:
+    """sqrt(1 - (a^2 + b^2 - 2abc) / (1 - c^2)) for cosines a, b to the question, c to each other.
+
+    Where the two units say the same, the plane is the line of one: sqrt(1 - a^2).
+    """
+    closest = sorted(evidence, key=lambda item: -item.cosine)[:2]
+    if not closest:
+        return 1.0
+    explained = closest[0].cosine ** 2
+    if len(closest) > 1 and abs(closest[1].to_closest) < 0.999:
+        a, b, c = closest[0].cosine, closest[1].cosine, closest[1].to_closest
+        explained = (a * a + b * b - 2 * a * b * c) / (1 - c * c)
+    return math.sqrt(max(0.0, 1 - explained))
 
 
 def _best_units(passages: Sequence[ScoredPassage], evidence: Sequence[Evidence]) -> Floats:

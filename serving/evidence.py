@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,12 +18,15 @@ from retrieval.documents import ScoredPassage
 from retrieval.embedding import Embedder, Vectors
 from retrieval.reranking import log_odds
 from retrieval.words import content_words
+from serving.asked_values import asked_kinds, states_one_of
 from serving.sentences import Unit, units
 
 PASSAGES_READ = 20  # passages whose units are scored
 MAX_UNITS = 64  # bounds the cost on passages that are all short lines
 REMEMBERED_UNITS = 20_000  # whose vectors are kept: about 30 MB
-WORD_WEIGHT = 0.35  # share of a unit's score that matching words make up
+WORD_WEIGHT = 0.25  # what holding all of the question's words adds to a unit's cosine
+VALUE_WEIGHT = 0.15  # what stating a value of the asked kind adds
+NEIGHBOUR_WEIGHT = 0.4  # share of the closer neighbour's cosine that is added
 UNIT_WEIGHT = 1.0  # what a passage's best unit adds to the passage's own cosine
 BM25_WEIGHT = 0.015  # what a point of BM25 adds
 RELEVANCE_WEIGHT = 0.03  # what a unit of the reranker's log odds adds
@@ -33,8 +36,14 @@ RELEVANCE_WEIGHT = 0.03  # what a unit of the reranker's log odds adds
 class Evidence:
     """A unit of the passage `passages[index]`.
 
-    score = (1 - w) * cosine(question, heading + unit) + w * (share of the question's words that
-    stand in the passage's headings or the unit), w = WORD_WEIGHT; in [-1, 1].
+    `cosine` is that of the question and heading + unit, `word_share` the share of the question's
+    words that stand in the passage's headings or the unit. `score` says how well the unit would
+    answer if it were quoted:
+
+    score = cosine + WORD_WEIGHT * word_share + VALUE_WEIGHT * [states a value of the asked kind]
+            + NEIGHBOUR_WEIGHT * (the higher cosine of the units before and after it)
+
+    `to_closest` is the cosine of this unit and the one that is closest to the question.
     """
 
     index: int
@@ -42,6 +51,7 @@ class Evidence:
     score: float
     cosine: float
     word_share: float
+    to_closest: float = 1.0
 
 
 class EvidenceFinder:
@@ -71,10 +81,7 @@ class EvidenceFinder:
             order = _by_support(passages, found)
             passages = tuple(passages[index] for index in order)
             place = {old: new for new, old in enumerate(order)}
-            found = [
-                Evidence(place[item.index], item.unit, item.score, item.cosine, item.word_share)
-                for item in found
-            ]
+            found = [replace(item, index=place[item.index]) for item in found]
         found.sort(key=lambda item: (-item.score, item.index, item.unit.start))
         return passages, tuple(found)
 
@@ -87,15 +94,23 @@ class EvidenceFinder:
             for unit in units(hit.passage.text, table_header=hit.passage.table_header)
         ][:MAX_UNITS]
         texts = [f"{_heading(passages[index])}: {unit.text}" for index, unit in pairs]
-        cosines = [0.0] * len(texts)
+        cosines, to_closest = [0.0] * len(texts), [1.0] * len(texts)
         if vector is not None and texts:
-            cosines = (self._embed(texts) @ vector).tolist()  # (units,)
-        wanted = content_words(question)
+            vectors = self._embed(texts)  # (units, d)
+            cosines = (vectors @ vector).tolist()  # (units,)
+            to_closest = (vectors @ vectors[int(np.argmax(cosines))]).tolist()  # (units,)
+        wanted, kinds = content_words(question), asked_kinds(question)
+        beside = _beside([index for index, _ in pairs], cosines)
         evidence = []
-        for (index, unit), text, cosine in zip(pairs, texts, cosines, strict=True):
-            share = len(wanted & content_words(text)) / max(1, len(wanted))
-            score = (1 - WORD_WEIGHT) * cosine + WORD_WEIGHT * share
-            evidence.append(Evidence(index, unit, score, cosine, share))
+        for place, (index, unit) in enumerate(pairs):
+            share = len(wanted & content_words(texts[place])) / max(1, len(wanted))
+            score = (
+                cosines[place]
+                + WORD_WEIGHT * share
+                + VALUE_WEIGHT * states_one_of(kinds, unit.text)
+                + NEIGHBOUR_WEIGHT * beside[place]
+            )
+            evidence.append(Evidence(index, unit, score, cosines[place], share, to_closest[place]))
         return evidence
 
     def _embed(self, texts: Sequence[str]) -> Vectors:
@@ -113,6 +128,22 @@ class EvidenceFinder:
             while len(self._vectors) > REMEMBERED_UNITS:
                 self._vectors.popitem(last=False)
         return np.stack([known[text] for text in texts])
+
+
+def _beside(passages: Sequence[int], cosines: Sequence[float]) -> list[float]:
+    """For each unit the higher cosine of its neighbours in the same passage; 0 without any."""
+    around = [(place - 1, place + 1) for place in range(len(passages))]
+    return [
+        max(
+            (
+                cosines[other]
+                for other in pair
+                if 0 <= other < len(passages) and passages[other] == passages[place]
+            ),
+            default=0.0,
+        )
+        for place, pair in enumerate(around)
+    ]
 
 
 def _heading(hit: ScoredPassage) -> str:

@@ -76,7 +76,43 @@ def test_signals_say_how_far_the_best_stands_out() -> None:
             "unit_gap": 0.7 - 0.4,
             "top_units_cosine": (0.7 + 0.4 + 0.1) / 3,
             "support_spread": pstdev([0.2 + 0.1, 0.8 + 0.7, 0.5 + 0.4]),
+            "best_blend": 0.65 * 0.7,
+            "unexplained": math.sqrt(1 - 0.7**2),
         }
+    )
+
+
+def test_best_blend_counts_the_words_of_the_unit() -> None:
+    wordy = replace(a_unit(0, 0.4), word_share=1.0)
+    found = signals(retrieved(0.5), a_unit(0, 0.7), wordy)
+
+    assert found["best_blend"] == pytest.approx(0.65 * 0.4 + 0.35)
+
+
+def test_unexplained_is_what_two_units_leave_of_the_question() -> None:
+    # the question (.6, .5, x) over units along two axes, and over two that are the same
+    apart = (a_unit(0, 0.6), replace(a_unit(1, 0.5), to_closest=0.0))
+    same = (a_unit(0, 0.6), replace(a_unit(1, 0.6), to_closest=1.0))
+
+    assert signals(retrieved(0.5, 0.4), *apart)["unexplained"] == pytest.approx(
+        math.sqrt(1 - 0.6**2 - 0.5**2)
+    )
+    assert signals(retrieved(0.5, 0.4), *same)["unexplained"] == pytest.approx(0.8)
+
+
+def test_unexplained_is_the_distance_to_the_plane_of_two_slanted_units() -> None:
+    rng = np.random.default_rng(0)
+    question, *units = (v / np.linalg.norm(v) for v in rng.normal(size=(3, 4)) + 1)
+    first, second = sorted(units, key=lambda unit: -float(unit @ question))
+    plane = np.stack([first, second]).T  # (d, 2)
+    solution = np.linalg.lstsq(plane, question, rcond=None)[0]
+    evidence = (
+        a_unit(0, float(first @ question)),
+        replace(a_unit(1, float(second @ question)), to_closest=float(first @ second)),
+    )
+
+    assert signals(retrieved(0.5, 0.4), *evidence)["unexplained"] == pytest.approx(
+        float(np.linalg.norm(question - plane @ solution)), abs=1e-6
     )
 
 
@@ -91,7 +127,7 @@ def test_one_passage_leads_by_all_that_it_has() -> None:
 def test_passages_that_only_bm25_found_and_no_units_leave_finite_signals() -> None:
     only_bm25 = [replace(item, dense_score=None) for item in retrieved(0.1, 0.2)]
 
-    assert signals(only_bm25) == dict.fromkeys(SEARCH_SIGNALS, 0.0)
+    assert signals(only_bm25) == dict.fromkeys(SEARCH_SIGNALS, 0.0) | {"unexplained": 1.0}
 
 
 def test_score_is_a_probability_that_grows_with_the_signals() -> None:

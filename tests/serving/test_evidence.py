@@ -77,7 +77,35 @@ def test_cosine_is_that_of_question_and_headed_unit() -> None:
     expected = float(vector("Bags: A second suitcase costs 60 euros.") @ vector())
 
     assert evidence[0].cosine == pytest.approx(expected)
-    assert evidence[0].score == pytest.approx(0.65 * expected + 0.35 * 1.0)
+
+
+def test_score_adds_words_the_asked_value_and_the_closer_neighbour() -> None:
+    _, evidence = EvidenceFinder(CountingEmbedder()).find(QUESTION, vector(), passages()[1:])
+    cost, weight = evidence
+
+    assert cost.unit.text == "A second suitcase costs 60 euros."
+    assert cost.score == pytest.approx(cost.cosine + 0.25 * 1.0 + 0.15 + 0.4 * weight.cosine)
+    assert weight.score == pytest.approx(weight.cosine + 0.25 * (1 / 3) + 0.4 * cost.cosine)
+
+
+def test_units_of_other_passages_are_no_neighbours() -> None:
+    _, evidence = EvidenceFinder(CountingEmbedder()).find(
+        QUESTION, vector(), [hit("A suitcase."), hit("A second suitcase.", title="Bags")]
+    )
+
+    assert [item.score - item.cosine - 0.25 * item.word_share for item in evidence] == (
+        pytest.approx([0.0, 0.0], abs=1e-6)
+    )
+
+
+def test_likeness_to_the_closest_unit_is_a_cosine() -> None:
+    _, evidence = EvidenceFinder(CountingEmbedder()).find(QUESTION, vector(), passages())
+    closest, *others = sorted(evidence, key=lambda item: -item.cosine)
+    titles = {0: "Bags", 1: "Pets"}
+    texts = [f"{titles[item.index]}: {item.unit.text}" for item in (closest, others[0])]
+
+    assert closest.to_closest == pytest.approx(1.0)
+    assert others[0].to_closest == pytest.approx(float(vector(texts[0]) @ vector(texts[1])))
 
 
 def test_units_are_embedded_once() -> None:

@@ -61,7 +61,7 @@ def test_no_more_passages_are_quoted_than_asked_for(limit: int) -> None:
     assert text(asked).count("“") == limit
 
 
-def test_second_unit_of_the_best_passage_is_quoted_when_nearly_as_good() -> None:
+def test_more_units_of_a_cited_passage_are_quoted_when_nearly_as_good() -> None:
     close = request(a_unit(0, "Late.", score=1.0, start=30), a_unit(0, "Early.", score=0.95))
     far = request(a_unit(0, "Late.", score=1.0, start=30), a_unit(0, "Early.", score=0.5))
 
@@ -74,6 +74,42 @@ def test_one_document_is_quoted_from_one_place() -> None:
     asked = request(*(a_unit(n, f"Unit {n}.", score=0.9 - n / 10) for n in range(3)), passages=same)
 
     assert text(asked) == "Page 1: “Unit 0.” [1]\n\nPage 2: “Unit 2.” [3]"
+
+
+def test_best_unit_of_a_document_is_quoted_from_whichever_passage_holds_it() -> None:
+    same = (hit("One.", title="Page 1"), page(2), hit("Two.", title="Page 1", start=40))
+    asked = request(a_unit(0, "No.", score=0.3), a_unit(2, "Yes.", score=0.9), passages=same)
+
+    assert text(asked) == "Page 1: “Yes.” [3]"
+
+
+def test_second_passage_of_the_first_document_takes_the_last_place_when_clearly_better() -> None:
+    hits = (hit("One.", title="Page 1"), hit("Two.", title="Page 1", start=40), page(2), page(3))
+    units = (a_unit(0, "A.", score=0.9), a_unit(2, "C.", score=0.3), a_unit(3, "D.", score=0.3))
+    better = request(*units, a_unit(1, "B.", score=0.5), passages=hits)
+    as_good = request(*units, a_unit(1, "B.", score=0.4), passages=hits)
+
+    assert text(better) == "Page 1: “A.” [1] “B.” [2]\n\nPage 2: “C.” [3]"
+    assert text(as_good) == "Page 1: “A.” [1]\n\nPage 2: “C.” [3]\n\nPage 3: “D.” [4]"
+
+
+def test_later_documents_are_quoted_briefly_where_two_units_are_alike() -> None:
+    long = a_unit(1, "word " * 20 + "end.", score=0.55, start=90)
+    asked = request(a_unit(0, "Best.", score=0.9), long, a_unit(1, "Brief.", score=0.5))
+
+    assert text(asked) == "Page 1: “Best.” [1]\n\nPage 2: “Brief.” [2]"
+
+
+def test_answer_stays_within_its_words_while_there_is_a_choice() -> None:
+    first = a_unit(0, "word " * 40 + "end.", score=0.9)
+    more = a_unit(0, "word " * 39 + "stop.", score=0.89, start=900)
+    asked = request(first, more, a_unit(1, "Brief.", score=0.2))
+    lengthy = request(a_unit(0, "word " * 99, score=0.9), a_unit(0, "Brief.", score=0.1, start=999))
+
+    assert "end." in text(asked)
+    assert "stop." not in text(asked)
+    assert "Brief." in text(asked)
+    assert text(lengthy) == "Page 1: “Brief.” [1]"
 
 
 def test_evidence_of_passages_that_the_prompt_dropped_is_not_quoted() -> None:
