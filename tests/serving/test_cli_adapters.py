@@ -31,7 +31,9 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AdapterRegistry
 def two(registry: AdapterRegistry, tiny_models: Path, tiny_base: Base) -> AdapterRegistry:
     """skylark@1, live, and skylark@2."""
     provenance = Provenance(
-        data_licence="CC-BY-4.0 [own]", training={"rank": 4}, metrics={"validation_loss": 1.5}
+        data_licence="CC-BY-4.0 [own]",
+        training={"rank": 4, "max_steps": None},
+        metrics={"validation_loss": 1.5049097061157227, "tokens": 3840.0},
     )
     for _ in range(2):
         manifest = describe(
@@ -76,6 +78,15 @@ def test_list_shows_every_version_and_its_state(
     assert total == ["2", "versions"]
 
 
+def test_list_of_one_version_counts_it(
+    two: AdapterRegistry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    two.remove("skylark", 2)
+
+    assert run() == 0
+    assert lines(capsys)[-1] == ["1", "version"]
+
+
 def test_list_as_json_has_the_present_state(
     two: AdapterRegistry, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -93,7 +104,8 @@ def test_show_prints_the_manifest_of_the_live_version(
     out = capsys.readouterr().out
 
     assert "CC-BY-4.0 [own]" in out
-    assert "validation_loss 1.5" in out
+    assert "validation_loss 1.505, tokens 3,840\n" in out
+    assert "training               rank 4\n" in out
     assert "whole, as the manifest says" in out
     assert run("show", "skylark@2", "--json") == 0
     assert json.loads(capsys.readouterr().out)["version"] == 2
@@ -188,11 +200,13 @@ def test_remove_of_the_live_version_needs_force(
     assert [version.version for version in two.versions()] == [2]
 
 
-def test_merge_writes_a_model_beside_the_base_of_the_manifest(
+def test_merge_writes_a_model_and_says_only_how_well_it_agrees(
     two: AdapterRegistry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("merge", "skylark", "--to", tmp_path / "merged") == 0
-    assert "holds skylark@1 merged into" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "holds skylark@1 merged into" in said.out
+    assert said.err == ""
     assert (tmp_path / "merged" / "model.safetensors").is_file()
 
 
