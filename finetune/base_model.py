@@ -138,7 +138,7 @@ def _keep_gradients(model: Any) -> None:
     On CPUs with AVX512-BF16, version 0.50 does so for a faster product that has no gradient, and
     never goes back: after one evaluation, nothing behind a layer would be trained through it.
     """
-    from bitsandbytes.nn import Linear4bit
+    from bitsandbytes.nn.modules import Linear4bit
 
     for layer in model.modules():
         if isinstance(layer, Linear4bit):
