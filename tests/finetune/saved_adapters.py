@@ -43,15 +43,15 @@ def save_adapter(folder: Path, base: Path, *, size: float = 0.05, **options: Any
     import peft
     import torch
 
-    options = {"r": 4, "target_modules": "all-linear"} | options
-    config = peft.LoraConfig(lora_alpha=8, task_type="CAUSAL_LM", **options)
+    chosen: dict[str, Any] = {"r": 4, "target_modules": "all-linear"} | options
+    config = peft.LoraConfig(lora_alpha=8, task_type="CAUSAL_LM", **chosen)
     adapted = peft.get_peft_model(load_base(base), config)
     torch.manual_seed(7)
     with torch.no_grad():
         for name, weight in adapted.named_parameters():
             if "lora_B" in name or "lora_embedding_B" in name:
                 weight.copy_(torch.randn_like(weight) * size)
-    adapted.save_pretrained(folder, save_embedding_layers=False)
+    adapted.save_pretrained(str(folder), save_embedding_layers=False)
     return folder
 
 
