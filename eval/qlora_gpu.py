@@ -31,6 +31,7 @@ from finetune.memory_plan import GIB, Load, plan_memory
 from finetune.model_shapes import Shape, find_shape
 from finetune.plan_choice import longest_tokens
 from finetune.time_plan import Gpu, Work, known_gpus, plan_time
+from serving.cli.options import write_json
 
 PARTS = ("ours", "plain", "plain-bf16", "longest")
 TINY = Shape(
@@ -155,13 +156,6 @@ def _versions() -> dict[str, str]:
     return {
         name: version(name) for name in ("torch", "transformers", "trl", "peft", "bitsandbytes")
     }
-
-
-def write_json(path: Path, value: object) -> None:
-    """Whole or not at all."""
-    scratch = path.with_name(f".{path.name}.tmp")
-    scratch.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
-    scratch.replace(path)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -61,7 +61,7 @@ def load_base(configuration: TrainingConfiguration) -> Any:
             bnb_4bit_quant_storage=dtype if sharded() else torch.uint8,
         )
     try:
-        return AutoModelForCausalLM.from_pretrained(
+        model = AutoModelForCausalLM.from_pretrained(
             configuration.base_model,
             revision=configuration.base_revision,
             dtype=dtype,
@@ -70,6 +70,9 @@ def load_base(configuration: TrainingConfiguration) -> Any:
         )
     except (OSError, ValueError) as error:
         raise _missing(configuration, error) from error
+    if quantization:
+        _keep_gradients(model)
+    return model
 
 
 def trained_part(configuration: TrainingConfiguration, model: Any) -> Any:
@@ -127,6 +130,19 @@ def count_parameters(model: Any) -> tuple[int, int]:
         return int(trained), int(total)
     total = sum(weight.numel() for weight in model.parameters())
     return total, total
+
+
+def _keep_gradients(model: Any) -> None:
+    """Keeps bitsandbytes from rearranging weights in 4 bit when they are first evaluated.
+
+    On CPUs with AVX512-BF16, version 0.50 does so for a faster product that has no gradient, and
+    never goes back: after one evaluation, nothing behind a layer would be trained through it.
+    """
+    from bitsandbytes.nn.modules import Linear4bit
+
+    for layer in model.modules():
+        if isinstance(layer, Linear4bit):
+            layer.support_avx512bf16_for_cpu = False
 
 
 def _device() -> Any:

@@ -27,3 +27,11 @@ class DamagedAdapterError(AdapterError):
 
 class IncompatibleAdapterError(AdapterError):
     """The adapter belongs to another base; lists everything that differs."""
+
+
+class MissingAdapterError(AdapterError):
+    """There is no such adapter, or no such version of it."""
+
+
+class AdapterStateError(AdapterError):
+    """The version's state forbids what was asked."""

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from finetune.adapter_checks import check_files, check_fits
-from finetune.adapters import sync
 from finetune.base_identity import first_line, read_base
 from finetune.configuration import Method
+from finetune.durable_files import sync
 from finetune.errors import AdapterError
 from finetune.manifest import AdapterVersion, Base
 

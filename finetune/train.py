@@ -1,7 +1,7 @@
 """Train an adapter: `python -m finetune.train --config FILE`, which is `twofold train`.
 
-On several GPUs: `accelerate launch --config_file k8s/fsdp-qlora.yaml -m finetune.train --config
-FILE`, see docs/TRAINING.md.
+On several GPUs: `accelerate launch --config_file finetune/presets/fsdp-qlora.yaml -m
+finetune.train --config FILE`, see docs/TRAINING.md.
 """
 
 from __future__ import annotations

@@ -9,73 +9,38 @@ Many documents go through each of these steps together, in one transaction.
 from __future__ import annotations
 
 import itertools
-import json
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from enum import StrEnum
 
 from sqlalchemy import (
-    Column,
     ColumnElement,
     Connection,
-    DateTime,
-    Engine,
-    Integer,
-    MetaData,
-    Row,
-    String,
-    Table,
-    Text,
     and_,
     bindparam,
-    create_engine,
-    event,
     func,
     insert,
-    inspect,
     or_,
     select,
-    text,
     update,
 )
 from sqlalchemy import delete as sql_delete
 from sqlalchemy.exc import SQLAlchemyError
 
+from retrieval.catalogue_table import (
+    DOCUMENTS,
+    State,
+    create,
+    document_of,
+    open_engine,
+    row_of,
+)
 from retrieval.documents import Document, Scope
 from retrieval.errors import DocumentNotFoundError, StoreError
 
-
-class State(StrEnum):
-    """Where a generation stands; only live ones answer."""
-
-    PENDING = "pending"
-    LIVE = "live"
-    DELETING = "deleting"
-
-
 Version = tuple[str, int]  # a document's id and one of its generations
 
-_metadata = MetaData()
-_documents = Table(
-    "documents",
-    _metadata,
-    Column("id", String(36), primary_key=True),
-    Column("generation", Integer, primary_key=True),
-    Column("state", String(8), nullable=False, index=True),
-    Column("tenant", String(200), nullable=False, index=True),
-    Column("collection", String(200), nullable=False),
-    Column("source", Text, nullable=False),
-    Column("origin", Text, nullable=False, server_default=""),
-    Column("groups", Text, nullable=False),  # a JSON list
-    Column("title", Text, nullable=False),
-    Column("sha256", String(64), nullable=False, index=True),
-    Column("passages", Integer, nullable=False, default=0),
-    Column("updated_at", DateTime(timezone=True), nullable=False),
-    Column("text", Text, nullable=False),  # last: SQLite reads past it to what stands behind it
-)
-_is_live = _documents.c.state == State.LIVE
+_IS_LIVE = DOCUMENTS.c.state == State.LIVE
 
 
 class Catalogue:
@@ -91,13 +56,12 @@ class Catalogue:
     def __init__(self, url: str) -> None:
         self.revision = 0
         self._revisions = itertools.count(1)
-        self._engine = _engine(url)
+        self._engine = open_engine(url)
         self._alone = self._engine.dialect.name == "sqlite"
         self._known: dict[str, int | None] = {}  # None: nothing of the document answers
         self._forgetting = threading.Lock()
         try:
-            _metadata.create_all(self._engine)
-            _complete(self._engine)
+            create(self._engine)
             if self._alone:
                 self._known |= self._read_live_generations()
         except SQLAlchemyError as error:
@@ -116,25 +80,25 @@ class Catalogue:
 
     def find(self, document_ids: Iterable[str]) -> dict[str, Document]:
         """The live generation, whoever may see it, of each of the ids that has one."""
-        found = self._select(_documents.c.id.in_(list(document_ids)), _is_live)
+        found = self._select(DOCUMENTS.c.id.in_(list(document_ids)), _IS_LIVE)
         return {document.id: document for document in found}
 
     def live(self, scope: Scope) -> list[Document]:
         """Every document that the scope may see, by collection and source."""
-        documents = self._select(_documents.c.tenant == scope.tenant, _is_live)
+        documents = self._select(DOCUMENTS.c.tenant == scope.tenant, _IS_LIVE)
         return [document for document in documents if _visible(document, scope)]
 
     def passage_counts(self, document_ids: Iterable[str] | None = None) -> dict[str, int]:
         """Number of passages of each live document, or of each of the ids that is one."""
-        query = select(_documents.c.id, _documents.c.passages).where(_is_live)
+        query = select(DOCUMENTS.c.id, DOCUMENTS.c.passages).where(_IS_LIVE)
         if document_ids is not None:
-            query = query.where(_documents.c.id.in_(list(document_ids)))
+            query = query.where(DOCUMENTS.c.id.in_(list(document_ids)))
         with self._engine.connect() as connection:
             return {row.id: row.passages for row in connection.execute(query)}
 
     def count(self) -> int:
         """Number of live documents of all tenants."""
-        query = select(func.count()).where(_is_live)
+        query = select(func.count()).where(_IS_LIVE)
         with self._engine.connect() as connection:
             return connection.execute(query).scalar_one()
 
@@ -154,9 +118,9 @@ class Catalogue:
     def last_generations(self, document_ids: Iterable[str]) -> dict[str, int]:
         """The highest generation on record, in whatever state, of each of the ids that has one."""
         query = (
-            select(_documents.c.id, func.max(_documents.c.generation).label("last"))
-            .where(_documents.c.id.in_(list(document_ids)))
-            .group_by(_documents.c.id)
+            select(DOCUMENTS.c.id, func.max(DOCUMENTS.c.generation).label("last"))
+            .where(DOCUMENTS.c.id.in_(list(document_ids)))
+            .group_by(DOCUMENTS.c.id)
         )
         with self._engine.connect() as connection:
             return {row.id: row.last for row in connection.execute(query)}
@@ -167,12 +131,12 @@ class Catalogue:
         They are of the same document, or of the same tenant and the same content.
         """
         documents = list(documents)
-        query = select(_documents.c.id, _documents.c.generation, _documents.c.passages).where(
-            _is_live,
-            _documents.c.tenant.in_({document.tenant for document in documents}),
+        query = select(DOCUMENTS.c.id, DOCUMENTS.c.generation, DOCUMENTS.c.passages).where(
+            _IS_LIVE,
+            DOCUMENTS.c.tenant.in_({document.tenant for document in documents}),
             or_(
-                _documents.c.id.in_([document.id for document in documents]),
-                _documents.c.sha256.in_([document.sha256 for document in documents]),
+                DOCUMENTS.c.id.in_([document.id for document in documents]),
+                DOCUMENTS.c.sha256.in_([document.sha256 for document in documents]),
             ),
         )
         with self._engine.connect() as connection:
@@ -181,7 +145,7 @@ class Catalogue:
     def add_pending(self, documents: Iterable[Document]) -> None:
         """Record generations before any of their passages is written."""
         with self._engine.begin() as connection:
-            connection.execute(insert(_documents), [_row(document) for document in documents])
+            connection.execute(insert(DOCUMENTS), [row_of(document) for document in documents])
 
     def make_live(self, passages: Mapping[Version, int]) -> None:
         """Switch to generations, and retire every other one of their documents.
@@ -190,12 +154,12 @@ class Catalogue:
         """
         with self._change({name for name, _ in passages}) as connection:
             for (document_id, generation), count in passages.items():
-                same = _documents.c.id == document_id
-                this = _documents.c.generation == generation
-                connection.execute(update(_documents).where(same, ~this).values(_RETIRED))
+                same = DOCUMENTS.c.id == document_id
+                this = DOCUMENTS.c.generation == generation
+                connection.execute(update(DOCUMENTS).where(same, ~this).values(_RETIRED))
                 connection.execute(
-                    update(_documents)
-                    .where(same, this, _documents.c.state != State.DELETING)
+                    update(DOCUMENTS)
+                    .where(same, this, DOCUMENTS.c.state != State.DELETING)
                     .values(state=State.LIVE, passages=count)
                 )
 
@@ -203,26 +167,26 @@ class Catalogue:
         """Note from which bytes and which place the same text comes now."""
         with self._engine.begin() as connection:
             connection.execute(
-                update(_documents)
-                .where(_documents.c.id == document.id, _is_live)
+                update(DOCUMENTS)
+                .where(DOCUMENTS.c.id == document.id, _IS_LIVE)
                 .values(sha256=document.sha256, origin=document.origin)
             )
 
     def retire(self, document_id: str) -> None:
         """Stop a document from answering, now and after a crash; pending generations too."""
         with self._change({document_id}) as connection:
-            of_it = _documents.c.id == document_id
-            connection.execute(update(_documents).where(of_it).values(_RETIRED))
+            of_it = DOCUMENTS.c.id == document_id
+            connection.execute(update(DOCUMENTS).where(of_it).values(_RETIRED))
 
     def abandon(self, versions: Iterable[Version]) -> None:
         """Give up generations that never answered."""
         with self._engine.begin() as connection:
-            connection.execute(update(_documents).where(_IS_IT).values(_RETIRED), _each(versions))
+            connection.execute(update(DOCUMENTS).where(_IS_IT).values(_RETIRED), _each(versions))
 
     def retired(self) -> list[Version]:
         """The generations whose passages must go."""
-        query = select(_documents.c.id, _documents.c.generation).where(
-            _documents.c.state == State.DELETING
+        query = select(DOCUMENTS.c.id, DOCUMENTS.c.generation).where(
+            DOCUMENTS.c.state == State.DELETING
         )
         with self._engine.connect() as connection:
             return [(row.id, row.generation) for row in connection.execute(query)]
@@ -230,11 +194,11 @@ class Catalogue:
     def forget(self, versions: Iterable[Version]) -> None:
         """Drop the rows of generations whose passages are gone."""
         with self._engine.begin() as connection:
-            connection.execute(sql_delete(_documents).where(_IS_IT), _each(versions))
+            connection.execute(sql_delete(DOCUMENTS).where(_IS_IT), _each(versions))
 
     def in_state(self, state: State) -> list[Document]:
         """Every generation in a state, of all tenants; those of a document in their order."""
-        return self._select(_documents.c.state == state)
+        return self._select(DOCUMENTS.c.state == state)
 
     @contextmanager
     def _change(self, document_ids: Collection[str]) -> Iterator[Connection]:
@@ -254,51 +218,26 @@ class Catalogue:
 
     def _read_live_generations(self, document_ids: Sequence[str] | None = None) -> dict[str, int]:
         """Of these documents, or of all."""
-        query = select(_documents.c.id, _documents.c.generation).where(_is_live)
+        query = select(DOCUMENTS.c.id, DOCUMENTS.c.generation).where(_IS_LIVE)
         if document_ids is not None:
-            query = query.where(_documents.c.id.in_(document_ids))
+            query = query.where(DOCUMENTS.c.id.in_(document_ids))
         with self._engine.connect() as connection:
             return {row.id: row.generation for row in connection.execute(query)}
 
     def _select(self, *conditions: ColumnElement[bool]) -> list[Document]:
         query = (
-            select(_documents)
+            select(DOCUMENTS)
             .where(*conditions)
-            .order_by(_documents.c.collection, _documents.c.source, _documents.c.generation)
+            .order_by(DOCUMENTS.c.collection, DOCUMENTS.c.source, DOCUMENTS.c.generation)
         )
         with self._engine.connect() as connection:
-            return [_document(row) for row in connection.execute(query)]
+            return [document_of(row) for row in connection.execute(query)]
 
 
 _RETIRED = {"state": State.DELETING}
 _IS_IT = and_(
-    _documents.c.id == bindparam("its_id"), _documents.c.generation == bindparam("its_generation")
+    DOCUMENTS.c.id == bindparam("its_id"), DOCUMENTS.c.generation == bindparam("its_generation")
 )
-
-
-def _engine(url: str) -> Engine:
-    engine = create_engine(url)
-    if engine.dialect.name == "sqlite":
-
-        @event.listens_for(engine, "connect")
-        def use_wal(connection: object, _: object) -> None:
-            cursor = connection.cursor()  # type: ignore[attr-defined]
-            cursor.execute("PRAGMA journal_mode=WAL")
-            cursor.execute("PRAGMA busy_timeout=5000")
-            cursor.close()
-
-    return engine
-
-
-def _complete(engine: Engine) -> None:
-    """Add what a catalogue of an earlier version, or one whose making was cut short, lacks."""
-    if "origin" not in {column["name"] for column in inspect(engine).get_columns("documents")}:
-        with engine.begin() as connection:
-            connection.execute(
-                text("ALTER TABLE documents ADD COLUMN origin TEXT NOT NULL DEFAULT ''")
-            )
-    for index in _documents.indexes:
-        index.create(engine, checkfirst=True)
 
 
 def _each(versions: Iterable[Version]) -> list[dict[str, object]]:
@@ -309,39 +248,3 @@ def _each(versions: Iterable[Version]) -> list[dict[str, object]]:
 def _visible(document: Document, scope: Scope) -> bool:
     in_collection = not scope.collections or document.collection in scope.collections
     return in_collection and scope.shares_group(document.groups)
-
-
-def _row(document: Document) -> dict[str, object]:
-    return {
-        "id": document.id,
-        "generation": document.generation,
-        "state": State.PENDING,
-        "tenant": document.tenant,
-        "collection": document.collection,
-        "source": document.source,
-        "origin": document.origin,
-        "groups": json.dumps(document.groups),
-        "title": document.title,
-        "sha256": document.sha256,
-        "passages": 0,
-        "updated_at": document.updated_at,
-        "text": document.text,
-    }
-
-
-def _document(row: Row[tuple[object, ...]]) -> Document:
-    updated_at: datetime = row.updated_at
-    groups: Sequence[str] = json.loads(row.groups)
-    return Document(
-        id=row.id,
-        title=row.title,
-        text=row.text,
-        source=row.source,
-        collection=row.collection,
-        tenant=row.tenant,
-        groups=tuple(groups),
-        sha256=row.sha256,
-        generation=row.generation,
-        updated_at=updated_at if updated_at.tzinfo else updated_at.replace(tzinfo=UTC),
-        origin=row.origin,
-    )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
-from retrieval.catalogue import Catalogue, State
+from retrieval.catalogue import Catalogue
+from retrieval.catalogue_table import State
 from retrieval.documents import Document, Passage
 from retrieval.errors import IngestStoppedError
 from retrieval.indexing import Draft, Indexer

@@ -1,4 +1,4 @@
-"""A real server over the starter documents, shared by the tests that only ask."""
+"""What many tests only look at: a real server over the starter documents, and a tiny model."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from finetune.manifest import Base
 from serving.cli.server_process import Address
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -90,3 +91,22 @@ def running_server(
     yield server
     server.process.terminate()
     server.process.wait(timeout=20)
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """base/ and lora/, an adapter for it; never changed."""
+    from tests.finetune.saved_adapters import save_adapter
+    from tests.finetune.tiny_model import save_tiny_model
+
+    folder = tmp_path_factory.mktemp("models")
+    save_adapter(folder / "lora", save_tiny_model(folder / "base", hidden=32))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_base(tiny_models: Path) -> Base:
+    """What tells the tiny model from others."""
+    from finetune.base_identity import read_base
+
+    return read_base(str(tiny_models / "base"))

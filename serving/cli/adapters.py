@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from serving.cli.main import command_parser
-from serving.cli.options import add_profile, console, print_json, settings_of
+from serving.cli.options import add_profile, console, print_json, quiet_libraries, settings_of
 
 if TYPE_CHECKING:
     from finetune.adapters import AdapterRegistry
@@ -120,7 +120,7 @@ def _print_table(versions: Sequence[AdapterVersion]) -> None:
         )
     out = console()
     out.print(table)
-    out.print(f"[dim]{len(versions):,} versions[/dim]")
+    out.print(f"[dim]{len(versions):,} version{'s' if len(versions) > 1 else ''}[/dim]")
 
 
 def _show(registry: AdapterRegistry, options: argparse.Namespace) -> None:
@@ -144,10 +144,14 @@ def _as_json(version: AdapterVersion) -> dict[str, Any]:
 
 
 def _words(value: object) -> str:
+    """A dict's unset settings are left out, and figures rounded: `--json` has everything."""
     if value is None:
         return "unknown"
     if isinstance(value, dict):
-        return ", ".join(f"{name} {item}" for name, item in value.items()) or "none"
+        given = {name: item for name, item in value.items() if item is not None}
+        return ", ".join(f"{name} {_words(item)}" for name, item in given.items()) or "none"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if value.is_integer() else f"{value:.4g}"
     return str(value)
 
 
@@ -191,6 +195,7 @@ def _retire(registry: AdapterRegistry, options: argparse.Namespace) -> None:
 def _merge(registry: AdapterRegistry, options: argparse.Namespace) -> None:
     from finetune.merging import merge
 
+    quiet_libraries()
     version = registry.get(*options.adapter)
     base = options.base or version.manifest.base_model
     merged = merge(version, options.to, base=base, dtype=options.dtype)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import warnings
 from typing import TYPE_CHECKING
 
 from serving.cli.bundled_weights import bundled_weights
@@ -14,7 +13,14 @@ from serving.cli.evaluate_retrieval import (
     read_datasets,
     with_reranker,
 )
-from serving.cli.options import add_profile, console, count, settings_of, write_json
+from serving.cli.options import (
+    add_profile,
+    console,
+    count,
+    quiet_libraries,
+    settings_of,
+    write_json,
+)
 from serving.cli.stage_tables import progress_bars
 from serving.settings import BUNDLED
 from starter import bundle
@@ -41,8 +47,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Search every set three times, and print what the exchange of a model changes."""
-    from transformers.utils.logging import disable_progress_bar, set_verbosity_error
-
     from eval.reference import export_costs
     from retrieval.onnx_reranker import CALIBRATION_FILE, Calibration
 
@@ -53,9 +57,7 @@ def run(options: argparse.Namespace) -> int:
             f"only the bundled embedder is exported, not {settings.embedder!r}: "
             "there is nothing to compare"
         )
-    set_verbosity_error()  # theirs are not ours to mend
-    disable_progress_bar()
-    warnings.simplefilter("ignore", FutureWarning)
+    quiet_libraries()
     datasets, pipeline = read_datasets(options), build_pipeline(settings)
     calibration = Calibration.load(bundle.RERANKER_ADAPTER / CALIBRATION_FILE)
     found = []

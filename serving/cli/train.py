@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from serving.cli import train_check, train_plan
 from serving.cli.main import command_parser
-from serving.cli.options import add_profile, console, settings_of
+from serving.cli.options import add_profile, console, quiet_libraries, settings_of
 
 if TYPE_CHECKING:
     from finetune.configuration import TrainingConfiguration
@@ -61,13 +61,11 @@ def _train(options: argparse.Namespace) -> int:
     home = settings_of(options).home
     out = options.out or _folder(home, configuration.name, resume=options.resume)
 
-    from transformers.utils.logging import set_verbosity_error
-
     from finetune.errors import TrainingError
     from finetune.run_folder import is_first
     from finetune.training import train
 
-    set_verbosity_error()  # what concerns users, we say
+    quiet_libraries()  # what concerns users, we say
     said = console()
     said.print(
         f"{configuration.method} of {configuration.base_model} on {configuration.train}; "

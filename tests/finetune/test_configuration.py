@@ -17,6 +17,7 @@ from finetune.configuration import (
     read_preset,
 )
 from finetune.errors import ConfigurationError
+from tests.conftest import ROOT
 
 NEEDED = 'name = "skylark"\ntrain = "voice.jsonl"\ndata_licence = "Apache-2.0"\n'
 
@@ -83,6 +84,18 @@ def test_everything_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
 def test_unreadable_configuration_is_refused(text: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=message):
         load_configuration(written(tmp_path, text))
+
+
+def test_configuration_of_the_guide_loads_with_every_line_that_is_commented_out(
+    tmp_path: Path,
+) -> None:
+    guide = (ROOT / "docs" / "TRAINING.md").read_text(encoding="utf-8")
+    text = guide.partition("```toml\n")[2].partition("```")[0]
+    plain = load_configuration(written(tmp_path, text))
+    loaded = load_configuration(written(tmp_path, text.replace("\n# ", "\n")))
+
+    assert text.count("\n# ") == 5
+    assert loaded == plain  # what is commented out are the defaults
 
 
 def test_missing_file_is_refused(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from finetune.configuration import Method
 from finetune.errors import AdapterError, IncompatibleAdapterError
 from finetune.manifest import CONFIG_FILE, AdapterVersion
 from finetune.merging import MERGE_FILE, MergeError, merge
-from tests.finetune.test_adapter_checks import (
+from tests.finetune.saved_adapters import (
     RENAMED,
     change_config,
     save_adapter,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from finetune.retrieval_data import HELD_OUT, WRITTEN, Group
@@ -16,8 +17,10 @@ from starter.bundle import EMBEDDER_ADAPTER
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 pytest.importorskip("peft", reason="the extra `train` is not installed")
 
-from finetune import encoder_loop, reranker  # noqa: E402
-from finetune.reranker import Configuration, Pair, train  # noqa: E402
+from finetune import encoder_loop, reranker_pairs  # noqa: E402
+from finetune.cross_encoder import CrossEncoder, load  # noqa: E402
+from finetune.reranker import train  # noqa: E402
+from finetune.reranker_pairs import Configuration, Pair  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")  # transformers, on loading
 
@@ -59,17 +62,17 @@ def test_interrupted_and_resumed_training_ends_with_the_same_weights(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps = 0
-    loss = reranker._loss
+    loss = CrossEncoder.loss
 
-    def stopped_in_the_third_step(*arguments: Any) -> Any:
+    def stopped_in_the_third_step(encoder: CrossEncoder, pairs: Sequence[Pair]) -> Any:
         nonlocal steps
         steps += 1
         if steps == 3:
             raise KeyboardInterrupt
-        return loss(*arguments)
+        return loss(encoder, pairs)
 
     with monkeypatch.context() as patched:
-        patched.setattr(reranker, "_loss", stopped_in_the_third_step)
+        patched.setattr(CrossEncoder, "loss", stopped_in_the_third_step)
         with pytest.raises(KeyboardInterrupt):
             train(SMALL, groups(), tmp_path)
     train(SMALL, groups(), tmp_path, resume=True)
@@ -99,7 +102,7 @@ def test_training_moves_the_classifier_and_the_layers(trained: Path, tmp_path: P
 
 
 def test_step_holds_pairs_of_every_pool_and_groups_stay_whole() -> None:
-    pairs = next(reranker._steps(SMALL, groups()))
+    pairs = next(reranker_pairs.steps(SMALL, groups()))
     by_group: dict[int, list[Pair]] = {}
     for pair in pairs:
         by_group.setdefault(pair.group, []).append(pair)
@@ -110,18 +113,11 @@ def test_step_holds_pairs_of_every_pool_and_groups_stay_whole() -> None:
 
 
 def test_scores_come_in_the_order_of_the_pairs() -> None:
-    model, tokenizer = reranker._model(SMALL, EMBEDDER_ADAPTER)
-    model.eval()
+    encoder = load(SMALL, EMBEDDER_ADAPTER)
     texts = ["short", "a much longer passage " * 20, "of middling length " * 4] * 10
     pairs = [Pair("What is it?", text, answers=False, group=0) for text in texts]
 
-    with torch.no_grad():
-        together = scores(model, tokenizer, pairs)
-        alone = [scores(model, tokenizer, [pair])[0] for pair in pairs[:3]]
+    together = encoder.judged(pairs)
+    alone = np.concatenate([encoder.judged([pair]) for pair in pairs[:3]])
     assert together[:3] == pytest.approx(alone, abs=1e-4)
     assert together[27:] == pytest.approx(together[:3], abs=1e-4)
-
-
-def scores(model: Any, tokenizer: Any, pairs: Sequence[Pair]) -> list[float]:
-    found: list[float] = reranker._scores(model, tokenizer, pairs, SMALL).tolist()
-    return found

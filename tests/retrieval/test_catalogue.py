@@ -14,7 +14,8 @@ from unittest.mock import patch
 import pytest
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from retrieval.catalogue import Catalogue, State
+from retrieval.catalogue import Catalogue
+from retrieval.catalogue_table import State
 from retrieval.documents import Document, Scope
 from retrieval.errors import DocumentNotFoundError
 

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from retrieval import indexing, ingest
-from retrieval.catalogue import Catalogue, State
+from retrieval.catalogue import Catalogue
+from retrieval.catalogue_table import State
 from retrieval.chunking import Chunker
 from retrieval.documents import Document, Passage, Scope
 from retrieval.edge_store import EdgeStore

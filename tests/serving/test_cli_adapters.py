@@ -8,30 +8,16 @@ from pathlib import Path
 import pytest
 
 from finetune.adapters import AdapterRegistry
-from finetune.base_identity import read_base
 from finetune.configuration import Method
 from finetune.manifest import CONFIG_FILE, Base, Provenance, State, describe
 from serving.cli.main import main
-from tests.finetune.test_adapter_checks import RENAMED, save_adapter
+from tests.finetune.saved_adapters import RENAMED
 from tests.finetune.tiny_model import save_tiny_model
 
 pytest.importorskip("torch")
 pytest.importorskip("peft")
 
 pytestmark = pytest.mark.filterwarnings(RENAMED)
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """base/ and lora/."""
-    folder = tmp_path_factory.mktemp("models")
-    save_adapter(folder / "lora", save_tiny_model(folder / "base", hidden=32))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def base(models: Path) -> Base:
-    return read_base(str(models / "base"))
 
 
 @pytest.fixture
@@ -42,16 +28,22 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AdapterRegistry
 
 
 @pytest.fixture
-def two(registry: AdapterRegistry, models: Path, base: Base) -> AdapterRegistry:
+def two(registry: AdapterRegistry, tiny_models: Path, tiny_base: Base) -> AdapterRegistry:
     """skylark@1, live, and skylark@2."""
     provenance = Provenance(
-        data_licence="CC-BY-4.0 [own]", training={"rank": 4}, metrics={"validation_loss": 1.5}
+        data_licence="CC-BY-4.0 [own]",
+        training={"rank": 4, "max_steps": None},
+        metrics={"validation_loss": 1.5049097061157227, "tokens": 3840.0},
     )
     for _ in range(2):
         manifest = describe(
-            models / "lora", base, name="skylark", method=Method.QLORA, provenance=provenance
+            tiny_models / "lora",
+            tiny_base,
+            name="skylark",
+            method=Method.QLORA,
+            provenance=provenance,
         )
-        registry.add(models / "lora", manifest)
+        registry.add(tiny_models / "lora", manifest)
     registry.set_state("skylark", 1, State.LIVE)
     return registry
 
@@ -75,15 +67,24 @@ def test_no_adapters_says_how_to_get_one(
 
 @pytest.mark.parametrize("words", [[], ["list"], ["--profile", "starter", "list"]])
 def test_list_shows_every_version_and_its_state(
-    two: AdapterRegistry, models: Path, capsys: pytest.CaptureFixture[str], words: list[str]
+    two: AdapterRegistry, tiny_models: Path, capsys: pytest.CaptureFixture[str], words: list[str]
 ) -> None:
     assert run(*words) == 0
     heading, first, second, total = lines(capsys)
 
     assert heading == ["adapter", "state", "method", "base", "created"]
-    assert first[:4] == ["skylark@1", "live", "qlora", str(models / "base")]
+    assert first[:4] == ["skylark@1", "live", "qlora", str(tiny_models / "base")]
     assert second[:2] == ["skylark@2", "candidate"]
     assert total == ["2", "versions"]
+
+
+def test_list_of_one_version_counts_it(
+    two: AdapterRegistry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    two.remove("skylark", 2)
+
+    assert run() == 0
+    assert lines(capsys)[-1] == ["1", "version"]
 
 
 def test_list_as_json_has_the_present_state(
@@ -103,7 +104,8 @@ def test_show_prints_the_manifest_of_the_live_version(
     out = capsys.readouterr().out
 
     assert "CC-BY-4.0 [own]" in out
-    assert "validation_loss 1.5" in out
+    assert "validation_loss 1.505, tokens 3,840\n" in out
+    assert "training               rank 4\n" in out
     assert "whole, as the manifest says" in out
     assert run("show", "skylark@2", "--json") == 0
     assert json.loads(capsys.readouterr().out)["version"] == 2
@@ -129,35 +131,35 @@ def test_missing_adapter_is_named(
 
 
 def test_import_adds_a_candidate(
-    registry: AdapterRegistry, models: Path, capsys: pytest.CaptureFixture[str]
+    registry: AdapterRegistry, tiny_models: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked: list[str | Path] = [
         "--name",
         "skylark",
         "--base",
-        models / "base",
+        tiny_models / "base",
         "--licence",
         "CC0-1.0",
     ]
 
-    assert run("import", models / "lora", *asked) == 0
+    assert run("import", tiny_models / "lora", *asked) == 0
     assert "Added skylark@1, a candidate." in capsys.readouterr().out
     assert registry.get("skylark", 1).manifest.data_licence == "CC0-1.0"
 
 
 def test_import_under_an_impossible_name_is_refused(
-    registry: AdapterRegistry, models: Path, capsys: pytest.CaptureFixture[str]
+    registry: AdapterRegistry, tiny_models: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked: list[str | Path] = [
         "--name",
         "Sky Lark",
         "--base",
-        models / "base",
+        tiny_models / "base",
         "--licence",
         "CC0-1.0",
     ]
 
-    assert run("import", models / "lora", *asked) == 1
+    assert run("import", tiny_models / "lora", *asked) == 1
     assert "'Sky Lark' is no name for an adapter" in capsys.readouterr().err
 
 
@@ -198,11 +200,13 @@ def test_remove_of_the_live_version_needs_force(
     assert [version.version for version in two.versions()] == [2]
 
 
-def test_merge_writes_a_model_beside_the_base_of_the_manifest(
+def test_merge_writes_a_model_and_says_only_how_well_it_agrees(
     two: AdapterRegistry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("merge", "skylark", "--to", tmp_path / "merged") == 0
-    assert "holds skylark@1 merged into" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "holds skylark@1 merged into" in said.out
+    assert said.err == ""
     assert (tmp_path / "merged" / "model.safetensors").is_file()
 
 

@@ -45,7 +45,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def command(*words: str | Path, home: Path, models_dir: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-W", "ignore", *map(str, words)],
+        [sys.executable, *map(str, words)],
         env={**environment(home, models_dir), "PYTHONPATH": os.pathsep.join(sys.path)},
         cwd=ROOT,
         capture_output=True,
@@ -62,6 +62,7 @@ def test_trained_adapter_is_registered_as_a_candidate(
     folder = tmp_path / "adapters" / "tiny" / "1"
     manifest = json.loads((folder / "manifest.json").read_text())
 
+    assert done.stderr == ""
     assert "tiny@1 is a candidate" in done.stdout
     assert "validation loss" in done.stdout
     assert (manifest["method"], manifest["state"]) == ("qlora", "candidate")
