@@ -18,7 +18,7 @@ GREETING_WORDS = 6  # a longer first sentence says more than hello
 
 
 def stripped(text: str, *, brands: Sequence[str], sign_offs: Sequence[str]) -> str:
-    """The text without citations, emoji, brand names, a greeting at its start, a sign-off at its end.
+    """The text without citations, emoji, brand names, a first greeting and a last sign-off.
 
     >>> stripped("Hi! Skylark can help. 🎉 Wings up!", brands=["Skylark"], sign_offs=["Wings up!"])
     'can help.'

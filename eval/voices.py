@@ -1,4 +1,4 @@
-"""Are the voices told apart? Every prompt is asked in each, and a classifier says whose the answer is."""
+"""Are the voices told apart? Each prompt is asked in all; a classifier says whose an answer is."""
 
 from __future__ import annotations
 
@@ -49,12 +49,11 @@ def starter_recogniser() -> VoiceRecogniser:
 
 def recognised_writing(recogniser: VoiceRecogniser) -> Mapping[str, Estimate]:
     """By voice, the share of the written examples kept for validation that it is right about."""
-    return {
-        voice: _right(
-            recogniser.recognise([text for _, text in _turns(voice, "validation")]), voice
-        )
-        for voice in recogniser.brands
-    }
+    rows = {}
+    for voice in recogniser.brands:
+        written = [answer for _, answer in _turns(voice, "validation")]
+        rows[voice] = _right(recogniser.recognise(written), voice)
+    return rows
 
 
 def starter_prompts() -> list[str]:

@@ -40,6 +40,9 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=Plan().tokens, metavar="N", help="in a step")
     parser.add_argument("--threads", type=int, metavar="N", help="of torch, on a busy machine")
     parser.add_argument(
+        "--bfloat16", action="store_true", help="products in 16 bit, for processors that have them"
+    )
+    parser.add_argument(
         "--measured", type=int, default=MEASURED, metavar="N", help="conversations of each kind"
     )
     options = parser.parse_args()
@@ -48,7 +51,7 @@ def main() -> None:
         import torch
 
         torch.set_num_threads(options.threads)
-    plan = Plan(steps=options.steps, tokens=options.tokens)
+    plan = Plan(steps=options.steps, tokens=options.tokens, bfloat16=options.bfloat16)
     options.out.mkdir(parents=True, exist_ok=True)
     sources = Sources(
         published.quoted(options.data),

@@ -46,6 +46,7 @@ class Plan:
     drill_learning_rate: float = 3e-4
     drill_steps: int = 250
     warmup: int = 250  # steps from the one rate to the other
+    bfloat16: bool = False  # products in 16 bit: faster where the processor has them (AMX, CUDA)
     seed: int = 20261129
 
     def rate(self, step: int) -> float:
@@ -84,7 +85,8 @@ def train(model: Any, tokenizer: Any, sources: Sources, plan: Plan, out: Path) -
         for group in optimizer.param_groups:
             group["lr"] = plan.rate(step)
         drawn = batch(step, sources, tokenizer, plan.mixture(step), seed=plan.seed)
-        answers, context = losses(model, drawn)
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=plan.bfloat16):
+            answers, context = losses(model, drawn)
         torch.autograd.backward(answers + CONTEXT_WEIGHT * context)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()

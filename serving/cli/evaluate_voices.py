@@ -1,4 +1,4 @@
-"""`twofold evaluate voices`: are the starter voices told from each other and from the base model?"""
+"""`twofold evaluate voices`: whether the voices are told from each other and the base model."""
 
 from __future__ import annotations
 
