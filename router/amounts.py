@@ -49,11 +49,14 @@ def dollar_span(span: Span) -> str:
 def thousands(amount: float) -> str:
     """Thousands of dollars.
 
-    >>> thousands(85028), thousands(4600), thousands(0)
-    ('$85K', '$4.6K', '$0K')
+    >>> thousands(85028), thousands(4600), thousands(8000), thousands(0)
+    ('$85K', '$4.6K', '$8K', '$0')
     """
     value = amount / 1000
-    return f"${value:,.1f}K" if 0.05 <= value < 9.95 else f"${math.floor(value + 0.5):,}K"
+    if round(value, 1) == 0:
+        return dollars(amount) if amount else "$0"
+    text = f"{value:.1f}".removesuffix(".0") if value < 9.95 else f"{math.floor(value + 0.5):,}"
+    return f"${text}K"
 
 
 def milliseconds(time_ms: float) -> str:
