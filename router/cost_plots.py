@@ -14,7 +14,7 @@ from router.intents import Route
 from router.ownership import CATEGORIES
 
 WIDTH = 400.0
-LEFT, RIGHT, TOP, BOTTOM = 52.0, 392.0, 14.0, 222.0
+LEFT, RIGHT, TOP, BOTTOM = 56.0, 382.0, 14.0, 222.0
 POINTS = 48
 DECADES = 2  # shown on each side of the case's own volume
 COLOURS = {Route.RAG: "retrieved", Route.FINE_TUNED: "trained", Route.HYBRID: "both"}

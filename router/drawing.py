@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-LETTER_EM = 0.54  # mean width of a letter in sans-serif type, against its size
+LETTER_EM = 0.6  # mean width of a letter in sans-serif type, against its size
 LINE_EM = 1.22
 
 

@@ -118,11 +118,11 @@ def _end(flow: Flow, name: str) -> Iterator[Shape]:
     yield box(
         (place.x, place.y),
         (place.width, place.height),
-        rx=20,
+        rx=16,
         fill="var(--retrieved)" if taken else "var(--sunken)",
         stroke="var(--retrieved)" if taken else "var(--line)",
     )
     colour = "var(--surface)" if taken else "var(--muted)"
     yield from paragraph(
-        ENDS[name], place.middle, place.width - 6, size=11.5, fill=colour, font_weight="600"
+        ENDS[name], place.middle, place.width - 4, size=10.5, fill=colour, font_weight="600"
     )

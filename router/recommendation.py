@@ -105,12 +105,12 @@ def _reasons(case: UseCase, chosen: Recommendation, budget: Budget) -> Iterator[
     if case.needs_citations:
         yield "Citations required → RAG provides source attribution"
     if chosen is Recommendation.FINE_TUNING_ONLY:
-        yield f"Knowledge stays as it is ({change.words}), no citations → No retrieval needed"
+        yield f"Knowledge changes {change.words}, no citations → No retrieval needed"
     yield from _style_reasons(case, chosen)
     if chosen is Recommendation.FINE_TUNING_ONLY and case.no_external_data_access:
         yield "No external data access → Fine-tune, so that nothing is looked up"
     if chosen is Recommendation.FINE_TUNING_ONLY and case.fast:
-        yield f"Limit of {case.latency} → Fine-tune without retrieval"
+        yield f"{case.latency.phrase.capitalize()} → Fine-tune without retrieval"
     if chosen.trains:
         yield _sufficient(case.training_data)
     if chosen.retrieves and not case.fast and case.latency.under(RAG_FINE_BELOW_MS):
@@ -136,7 +136,7 @@ def _sufficient(count: int) -> str:
 
 def _in_time(limit: Limit, budget: Budget) -> str:
     total = budget.total_ms
-    reason = f"Limit of {limit} → RAG is fine"
+    reason = f"{limit.phrase.capitalize()} → RAG is fine"
     if limit.time_ms >= total.high:
         return reason
     whole = f"{milliseconds(total.low)} to {milliseconds(total.high)}"
@@ -171,7 +171,7 @@ def _conflicts(case: UseCase, chosen: Recommendation, budget: Budget) -> Iterato
             ("training on examples that hold none of that data", "few-shot examples"),
         )
     if chosen is Recommendation.DEFAULT and (case.fast or case.no_external_data_access):
-        limit = f"a limit of {case.latency}" if case.fast else ""
+        limit = f"a {case.latency.phrase}" if case.fast else ""
         closed = "no external data access" if case.no_external_data_access else ""
         asks = " and ".join(filter(None, (limit, closed)))
         verb = "ask" if limit and closed else "asks"
@@ -208,7 +208,7 @@ def _too_fast(case: UseCase, budget: Budget) -> Conflict:
     why, total = _why_documents(case), budget.total_ms
     verb = "needs" if why.count(" and ") == 0 and why != "citations" else "need"
     return Conflict(
-        f"{why} {verb} RAG, and RAG is impossible within {case.latency}: "
+        f"{why} {verb} RAG, and RAG is impossible within {milliseconds(case.latency.time_ms)}: "
         f"it takes {milliseconds(total.low)} to {milliseconds(total.high)}",
         REMEDIES,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from router.amounts import dollar_span, dollars, queries, thousands
+from router.amounts import Span, dollar_span, dollars, queries, thousands
 from router.analysis import GPU, SYSTEMS, Analysis
 from router.costs import NOTHING, Bill, Line
 from router.intents import Route
@@ -80,8 +80,8 @@ def comparison_note(analysis: Analysis) -> str:
     return (
         f"{GPU}: model, adapter and embedder on a card at {dollars(prices.gpu.price_per_hour)} an "
         f"hour, the documents hosted as above; {machine.tokens_per_s:g} tokens/s, busy "
-        f"{machine.busy_share:.0%} of the time, {tokens:,} tokens a query. “never”: at no number of "
-        "queries that it gets done."
+        f"{machine.busy_share:.0%} of the time, {tokens:,} tokens a query. “never”: not for any "
+        "number of queries that it gets done."
     )
 
 
@@ -117,6 +117,25 @@ def ownership_notes(analysis: Analysis) -> Iterator[str]:
         yield f"- {name}: {', '.join(parts)}"
 
 
+def budget_table(analysis: Analysis) -> list[list[str]]:
+    """A head, the steps, and the total."""
+    budget = analysis.budget
+    return [
+        ["step", "time", "source"],
+        *([each.name, _times(each.time_ms), each.source] for each in budget.steps),
+        ["Total", _times(budget.total_ms), ""],
+    ]
+
+
+def weeks(span: Span) -> str:
+    """One number of weeks, or from the least to the most.
+
+    >>> weeks(Span(1, 1)), weeks(Span(2, 4))
+    ('1', '2–4')
+    """
+    return f"{span.low:g}" if span.low == span.high else f"{span.low:g}–{span.high:g}"
+
+
 def turn_lines(analysis: Analysis) -> Iterator[str]:
     """Each answer that, changed alone, leads elsewhere."""
     for turn in analysis.turns:
@@ -146,6 +165,14 @@ def _from(analysis: Analysis, route: Route) -> str:
     if volume is None:
         return "never"
     return "always" if volume == 0 else queries(volume)
+
+
+def _times(span: Span) -> str:
+    low, high = (
+        f"{each:,.1f}" if each < 10 and each % 1 else f"{each:,.0f}"
+        for each in (span.low, span.high)
+    )
+    return f"{low} ms" if low == high else f"{low}–{high} ms"
 
 
 def _every(months: int) -> str:

@@ -99,7 +99,9 @@ class UseCase:
 
 def read_change(text: str) -> Change:
     """A period as people write it, with its words kept for the report."""
-    return Change(" ".join(text.lower().split()).rstrip("."), period_days(text))
+    days = period_days(text)
+    words = {0.0: "constantly", math.inf: "never"}.get(days, " ".join(text.lower().split()))
+    return Change(words.rstrip("."), days)
 
 
 def read_level(text: str) -> Level:

@@ -127,6 +127,15 @@ class Limit:
         """
         return self.time_ms < bound_ms or (self.below and self.time_ms == bound_ms)
 
+    @property
+    def phrase(self) -> str:
+        """As a noun.
+
+        >>> Limit(50).phrase, Limit(100, below=True).phrase
+        ('limit of 50 ms', 'limit under 100 ms')
+        """
+        return f"limit {self}" if self.below else f"limit of {self}"
+
     def __str__(self) -> str:
         return f"{'under ' if self.below else ''}{milliseconds(self.time_ms)}"
 

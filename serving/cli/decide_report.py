@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 PANEL_WIDTH = 88
+NARROWEST = 12
 FRAME = 4  # columns of a panel's border and padding
 WEEK_WIDTH = 3
 STYLES = {
@@ -78,14 +79,8 @@ def _print_costs(out: Console, analysis: Analysis) -> None:
 
 
 def _print_budget(out: Console, analysis: Analysis) -> None:
-    budget = analysis.budget
-    rows = [
-        ["milliseconds", "from", "to", ""],
-        *([s.name, _ms(s.time_ms.low), _ms(s.time_ms.high), s.source] for s in budget.steps),
-        ["Total", _ms(budget.total_ms.low), _ms(budget.total_ms.high), ""],
-    ]
-    out.print(f"[bold]Where a retrieved answer's time goes[/bold] (limit: {analysis.case.latency})")
-    out.print(_table(rows, total=True), "", sep="\n")
+    out.print(f"[bold]Where a retrieved answer's time goes[/bold] ({analysis.case.latency.phrase})")
+    out.print(_table(report.budget_table(analysis), total=True), "", sep="\n")
 
 
 def _print_preparation(out: Console, analysis: Analysis) -> None:
@@ -95,7 +90,9 @@ def _print_preparation(out: Console, analysis: Analysis) -> None:
         "one task after the other"
     )
     rows = [["", _scale(int(weeks.high)), "weeks"]]
-    rows += [[each.task.name, _bar(each), _weeks(each)] for each in analysis.preparation]
+    rows += [
+        [each.task.name, _bar(each), report.weeks(each.task.weeks)] for each in analysis.preparation
+    ]
     out.print(_table(rows, left=2))
     _print_lines(
         out, ["█ at least, ░ at most; each bar starts when the one before is done at the latest."]
@@ -113,15 +110,6 @@ def _bar(scheduled: Scheduled) -> str:
     return " " * before * WEEK_WIDTH + "█" * least * WEEK_WIDTH + "░" * more * WEEK_WIDTH
 
 
-def _weeks(scheduled: Scheduled) -> str:
-    weeks = scheduled.task.weeks
-    return f"{weeks.low:g}" if weeks.low == weeks.high else f"{weeks.low:g}–{weeks.high:g}"
-
-
-def _ms(time_ms: float) -> str:
-    return f"{time_ms:,.1f}" if time_ms < 10 and time_ms % 1 else f"{time_ms:,.0f}"
-
-
 def _print_lines(out: Console, lines: Iterable[str], *, last: bool = False) -> None:
     """Wrapped to the terminal with items indented; piped, as they are; then an empty line."""
     for line in lines:
@@ -134,7 +122,9 @@ def _print_lines(out: Console, lines: Iterable[str], *, last: bool = False) -> N
 
 def _wrapped(line: str, width: int) -> list[str]:
     indent = "  " if line.startswith("- ") else ""
-    wrapped = textwrap.wrap(line, width, subsequent_indent=indent, break_on_hyphens=False)
+    wrapped = textwrap.wrap(
+        line, max(width, NARROWEST), subsequent_indent=indent, break_on_hyphens=False
+    )
     return wrapped or [""]
 
 
