@@ -51,6 +51,7 @@ def test_gpu_costs_its_hours_and_the_vector_database() -> None:
 def test_gpu_is_cheaper_where_the_bills_cross() -> None:
     gpu, rag = gpu_bill(default_prices()), bill(Route.RAG, default_prices())
     volume = cheaper_from(gpu, rag)
+    assert volume is not None
     assert volume == pytest.approx(438 / 0.002502)
     assert gpu.monthly(volume) == pytest.approx(rag.monthly(volume))
 

@@ -18,13 +18,13 @@ from router.flow_chart import PLACES, WAYS, flow_chart
 from router.prices import changed_prices, default_prices
 from router.sections import sections
 from router.use_case import Readiness
-from tests.router.use_cases import use_case
+from tests.router.use_cases import changed, use_case
 
 HOSTILE = '<script>alert("x")</script>'
 
 
 def analysis(**answers: str) -> Analysis:
-    return analyse(use_case(**answers), default_prices())
+    return analyse(changed(answers), default_prices())
 
 
 def text_of(shape: Shape) -> str:

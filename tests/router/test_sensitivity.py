@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from router.latency_budget import ASSUMED
 from router.sensitivity import turns
-from tests.router.use_cases import use_case
+from tests.router.use_cases import changed, use_case
 
 
 def found(**answers: str) -> dict[str, tuple[str, str]]:
     return {
         turn.answer: (turn.value, str(turn.recommendation))
-        for turn in turns(use_case(**answers), ASSUMED)
+        for turn in turns(changed(answers), ASSUMED)
     }
 
 
