@@ -68,7 +68,7 @@ def comparison(analysis: Analysis) -> list[list[str]]:
         ["", *SYSTEMS.values(), GPU],
         ["a month", *(dollars(bill.monthly(volume)) for bill in bills)],
         ["once", *("–" if bill.once == NOTHING else dollar_span(bill.once) for bill in bills)],
-        ["most queries", *(_capacity(bill, volume) for bill in bills)],
+        ["queries at most", *(_capacity(bill, volume) for bill in bills)],
         ["GPU cheaper from", *(_from(analysis, route) for route in SYSTEMS), ""],
     ]
 
