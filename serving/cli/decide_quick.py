@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import asdict
 
 from router.quick import (
     QUESTIONS,
@@ -47,7 +46,7 @@ def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     except NoAnswerError as error:
         parser.error(f"the input ended before an answer to: {error}")
     if options.json:
-        print_json(asdict(result))
+        print_json(result.record())
     else:
         _print(result)
     return 0
