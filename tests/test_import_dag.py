@@ -25,6 +25,7 @@ MAY_IMPORT = {
 COMMANDS = {
     "router.train",
     "router.calibrate",
+    "router.decision_engine",
     "finetune.embedder",
     "finetune.hard_negatives",
     "finetune.reranker",
@@ -166,6 +167,13 @@ def test_command_line_starts_without_heavy_modules() -> None:
     loaded = loaded_by("serving.cli.main")
     assert not loaded & heavy
     assert loaded & ROOMS == {"serving"}
+
+
+def test_decision_starts_without_heavy_modules() -> None:
+    heavy = {"torch", "numpy", "fastapi", "pydantic", "onnxruntime", "transformers", "matplotlib"}
+    loaded = loaded_by("serving.cli.decide", "serving.cli.decide_report", "router.decision_page")
+    assert not loaded & heavy
+    assert loaded & ROOMS == {"serving", "router"}
 
 
 ENGINES = {

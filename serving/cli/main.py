@@ -19,6 +19,7 @@ COMMANDS = {
     "bench": "measure what each stage of the search, or each training method, takes",
     "train": "check examples, plan a run, train an adapter",
     "adapters": "list, show, import, merge, remove what was trained",
+    "decide": "RAG, fine-tuning or both for a use case, with what each costs",
     "doctor": "say what is installed, what is missing and how to get it",
 }
 ROOMS = ("retrieval", "router", "finetune", "serving", "eval")

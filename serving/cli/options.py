@@ -10,16 +10,18 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from serving.settings import DEFAULT_PROFILE, Settings, load_settings
-
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from serving.settings import Settings
 
 PIPED_WIDTH = 400  # lines are not wrapped for `grep` and files
 
 
 def add_profile(parser: argparse.ArgumentParser) -> None:
     """`--profile NAME`."""
+    from serving.settings import DEFAULT_PROFILE
+
     parser.add_argument(
         "--profile", default=DEFAULT_PROFILE, help="starter (default), gpu-24gb or cluster"
     )
@@ -46,6 +48,8 @@ def count(word: str) -> int:
 
 def settings_of(options: argparse.Namespace, **overrides: Any) -> Settings:
     """The settings of the chosen profile."""
+    from serving.settings import load_settings
+
     return load_settings(options.profile, **overrides)
 
 

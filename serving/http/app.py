@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from serving.admission import Admission, instance_of
-from serving.http import chat, documents, errors, health, page
+from serving.http import chat, decide, documents, errors, health, page
 from serving.http.guard import LOCAL_HOSTS, Guard
 from serving.http.metrics import Metrics
 from serving.http.state import ServerState
@@ -30,7 +30,7 @@ def create_app(twofold: Twofold, *, local_token: str | None = None) -> FastAPI:
         max_upload_bytes=twofold.settings.max_upload_mib << 20,
         names=() if twofold.settings.keys else _own_names(twofold.settings.public_url),
     )
-    for part in (chat, documents, health, page):
+    for part in (chat, decide, documents, health, page):
         app.include_router(part.router)
     app.mount("/static", StaticFiles(directory=page.PAGE), name="static")
     return app

@@ -1,4 +1,4 @@
-"""The chat page."""
+"""The pages: the chat, and the decision."""
 
 from __future__ import annotations
 
@@ -16,3 +16,9 @@ router = APIRouter()
 def index() -> FileResponse:
     """The chat."""
     return FileResponse(PAGE / "index.html")
+
+
+@router.api_route("/decide", methods=["GET", "HEAD"], include_in_schema=False)
+def decision() -> FileResponse:
+    """RAG, fine-tuning or both for a use case."""
+    return FileResponse(PAGE / "decide.html")

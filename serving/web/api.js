@@ -4,10 +4,11 @@ import { askForKey, savedKey } from "./key.js";
 
 /** What the server, or the way to it, said when it could not do what was asked. */
 export class ApiError extends Error {
-  constructor(message, status = 0) {
+  constructor(message, status = 0, param = null) {
     super(message);
     this.name = "ApiError";
     this.status = status;
+    this.param = param; // the field that was wrong, where it was one
   }
 }
 
@@ -42,7 +43,7 @@ async function errorOf(response) {
   const fallback = `The server answered with status ${response.status}.`;
   try {
     const { error } = await response.json();
-    return new ApiError(error?.message || fallback, response.status);
+    return new ApiError(error?.message || fallback, response.status, error?.param);
   } catch {
     return new ApiError(fallback, response.status);
   }

@@ -9,6 +9,7 @@ import pytest
 
 WEB = Path(__file__).parents[2] / "serving" / "web"
 FILES = sorted(path for path in WEB.iterdir() if path.suffix in {".html", ".css", ".js", ".svg"})
+PAGES = [path for path in FILES if path.suffix == ".html"]
 TEXT_AS_MARKUP = re.compile(
     r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|createContextualFragment|DOMParser"
     r"|\beval\(|new Function|srcdoc"
@@ -28,15 +29,17 @@ def test_file_names_no_outside_host(path: Path) -> None:
     assert OUTSIDE.findall(path.read_text()) == []
 
 
-def test_page_has_no_inline_script_or_style() -> None:
-    page = (WEB / "index.html").read_text()
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_page_has_no_inline_script_or_style(path: Path) -> None:
+    page = path.read_text()
 
     assert re.findall(r"<script(?![^>]*\bsrc=)", page) == []
     assert re.findall(r"<style|\sstyle=|\son[a-z]+=", page) == []
 
 
 def test_every_file_that_is_named_exists() -> None:
-    names = set(re.findall(r'/static/([\w.-]+)"', (WEB / "index.html").read_text()))
+    pages = "".join(path.read_text() for path in PAGES)
+    names = set(re.findall(r'/static/([\w.-]+)"', pages))
     for path in WEB.glob("*.js"):
         names |= set(re.findall(r'from "\./([\w.-]+)"', path.read_text()))
 
