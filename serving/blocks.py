@@ -14,7 +14,8 @@ _ABBREVIATION = re.compile(
     re.IGNORECASE,
 )
 _ANSWER_WORD = re.compile(
-    r"\s*(?:yes|no|sure|of course|certainly|absolutely|exactly|indeed|correct|right|\w+, yes)[.!,]*",
+    r"\s*(?:yes|no|sure|of course|certainly|absolutely|exactly|indeed|correct|right"
+    r"|\w+, yes)[.!,]*",
     re.IGNORECASE,
 )
 # A full stop, its closing quotes, its markers; then something that begins anew.
@@ -61,7 +62,7 @@ def _first_block(text: str) -> int | None:
     while (found := _SENTENCE.search(text, position)) is not None:
         end = found.end() if found[0] != "\n" else found.start()
         sentence = text[start:end].rstrip()
-        if found[0] == "\n" and sentence.endswith(":") or _leads_on(text, found, sentence):
+        if (found[0] == "\n" and sentence.endswith(":")) or _leads_on(text, found, sentence):
             return _announced(text, found.end())
         position = found.end()
         if not _ABBREVIATION.search(sentence) and not _ANSWER_WORD.fullmatch(sentence):

@@ -12,15 +12,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from retrieval.documents import ScoredPassage
 from retrieval import words as engine
+from retrieval.documents import ScoredPassage
 from serving.moments import Date, is_given, take_dates, take_times
 from serving.names import take_addresses, take_codes
 from serving.quantities import Quantity, mentions_unit, quantities
 from serving.sentences import units
 
 _CLAUSE = re.compile(
-    r"[;,:](?=\s)|\s[–—·]\s|[()]|\b(?:and|but|while|whereas|or|instead of|in place of|rather than)\b"
+    r"[;,:](?=\s)|\s[–—·]\s|[()]|\b(?:and|but|while|whereas|or|instead of"
+    r"|in place of|rather than)\b"
 )
 _SINGLE = r"\b(?:one|an?|single|per|each|every|1)\s(?:[\w-]+\s){0,2}"
 _REMEMBERED = 2_000  # texts whose facts are kept: a passage is looked at for each sentence
@@ -47,9 +48,7 @@ class Facts:
     @property
     def any(self) -> bool:
         """Whether there is anything to look up."""
-        return bool(
-            self.addresses or self.codes or self.dates or self.times or self.quantities
-        )
+        return bool(self.addresses or self.codes or self.dates or self.times or self.quantities)
 
 
 @lru_cache(maxsize=_REMEMBERED)
@@ -74,6 +73,7 @@ class SourceUnit:
     text: str
     context: str
     is_row: bool = False
+    opens: bool = False  # heading, announcing line, or among the passage's first sentences
 
     @property
     def words(self) -> frozenset[int]:
@@ -83,17 +83,14 @@ class SourceUnit:
 
 @lru_cache(maxsize=_REMEMBERED)
 def _units_of(text: str, context: str, table_header: str) -> tuple[SourceUnit, ...]:
-    found = [
-        SourceUnit(unit.text, context, is_row=text[unit.start : unit.end].startswith("|"))
-        for unit in units(text, table_header=table_header)
-    ]
-    lines = [line.strip("#*_ \t") for line in text.split("\n")]
-    found += [
-        SourceUnit(line, context)  # headings, and what announces a list
-        for line, raw in zip(lines, text.split("\n"), strict=True)
-        if line and (raw.startswith("#") or line.endswith(":"))
-    ]
-    return (*found, SourceUnit(context, context))
+    found = []
+    for place, unit in enumerate(units(text, table_header=table_header)):
+        is_row = text[unit.start : unit.end].startswith("|")
+        found.append(SourceUnit(unit.text, context, is_row, opens=place < 2 and not is_row))
+    for line in text.split("\n"):  # headings, and what announces a list
+        if line.startswith("#") or line.rstrip().endswith(":"):
+            found.append(SourceUnit(line.strip("#*_ \t"), context, opens=True))
+    return (*found, SourceUnit(context, context, opens=True))
 
 
 def source_units(passages: Sequence[ScoredPassage]) -> tuple[SourceUnit, ...]:
@@ -110,7 +107,9 @@ def missing_facts(claim: str, sources: Sequence[SourceUnit]) -> list[str]:
     stated = facts(claim)
     if not stated.any:
         return []
-    whole = "\n".join(dict.fromkeys([*(unit.context for unit in sources), *(u.text for u in sources)]))
+    whole = "\n".join(
+        dict.fromkeys([*(unit.context for unit in sources), *(u.text for u in sources)])
+    )
     given = facts(whole)
     missing = [each for each in stated.addresses if not _contained(each, given.addresses)]
     missing += [code for code in stated.codes if code not in given.codes]
@@ -131,11 +130,7 @@ def _contained(address: str, given: Sequence[str]) -> bool:
 def _stated(claim: str, wanted: Quantity, sources: Sequence[SourceUnit]) -> bool:
     """Whether a source has the quantity, in the place that the claim gives it."""
     clause = _clause(claim, wanted)
-    holding = [
-        (unit, each)
-        for unit in sources
-        for each in _equal(claim, wanted, unit)
-    ]
+    holding = [(unit, each) for unit in sources for each in _equal(claim, wanted, unit)]
     if wanted.bound and all(each.bound for _, each in holding):
         holding = [(unit, each) for unit, each in holding if each.bound is wanted.bound]
     if wanted.side and all(each.side for _, each in holding):
@@ -151,8 +146,10 @@ def _equal(claim: str, wanted: Quantity, unit: SourceUnit) -> Iterator[Quantity]
         if each.unit == wanted.unit:
             if wanted.unit or noun is None or words_of(noun) <= unit.words:
                 yield each
-        elif not each.unit and wanted.unit and mentions_unit(
-            f"{unit.context}\n{unit.text}", wanted.unit
+        elif (
+            not each.unit
+            and wanted.unit
+            and mentions_unit(f"{unit.context}\n{unit.text}", wanted.unit)
         ):
             yield each  # a bare number under a heading that names the unit
     if wanted.value == 1 and not wanted.unit and noun:

@@ -56,7 +56,7 @@ class Grounding:
     known: frozenset[str] = frozenset()
 
     def check(self, block: str) -> Finding:
-        """A list or a table is as good as its worst line; lines without markers share the block's."""
+        """A list or a table is as good as its worst line; lines without markers take all of its."""
         cited = [number for number in markers_in(block) if 1 <= number <= len(self.passages)]
         voice = True
         for line in _lines(block):
@@ -88,7 +88,7 @@ class Grounding:
             *unknown_names(claim, given, known=self.known),
             *outdated(claim, every),
         ]
-        reason = ", ".join(wrong) or contradiction(claim, sources) or _too_little(claim, sources)
+        reason = ", ".join(wrong) or contradiction(claim, sources) or _unlike(claim, sources)
         return Finding(Verdict.UNSUPPORTED if reason else Verdict.SUPPORTED, reason or "")
 
 
@@ -109,6 +109,25 @@ def coverage(claim: str, sources: Sequence[SourceUnit]) -> tuple[float, float]:
     return len(words & given) / len(words), len(together) / len(words)
 
 
+def borrowed(claim: str, sources: Sequence[SourceUnit]) -> bool:
+    """Whether a claim with numbers has words that its sources use only far from these numbers.
+
+    `The hold costs €88`, when the price is the cabin's and the hold is named further down. Near are
+    the number's own sentence, the one before, the headings, and the first sentences of the passage.
+    """
+    stated = facts(claim)
+    if not stated.quantities:
+        return False
+    near = frozenset[int]()
+    for anchors in _anchors(stated, sources):
+        for unit in anchors:
+            place = sources.index(unit)
+            near |= unit.words | sources[max(0, place - 1)].words
+    near |= frozenset().union(*(unit.words for unit in sources if unit.opens))
+    given = frozenset().union(*(unit.words for unit in sources))
+    return bool((words_of(stated.rest) - words_of(COURTESY_WORDS + _JOINTS)) & given - near)
+
+
 def _anchors(stated: Facts, sources: Sequence[SourceUnit]) -> list[list[SourceUnit]]:
     """For each number of the claim, the units that state it; all units, if it has none."""
     wanted = {(each.value, each.unit) for each in stated.quantities}
@@ -123,7 +142,9 @@ def _anchors(stated: Facts, sources: Sequence[SourceUnit]) -> list[list[SourceUn
     return [anchors for anchors in found if anchors] or [list(sources)]
 
 
-def _too_little(claim: str, sources: Sequence[SourceUnit]) -> str | None:
+def _unlike(claim: str, sources: Sequence[SourceUnit]) -> str | None:
+    if borrowed(claim, sources):
+        return "words from far off its numbers"
     covered, together = coverage(claim, sources)
     if covered >= MIN_COVERAGE and together >= MIN_TOGETHER:
         return None

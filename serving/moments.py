@@ -1,4 +1,4 @@
-"""Dates and clock times of a text, written one way: 1 October 2026 = 2026-10-01, 5:30 pm = 17:30."""
+"""Dates and clock times of a text, written one way: 5 May = 05-05, 5:30 pm = 17:30."""
 
 from __future__ import annotations
 
@@ -6,9 +6,20 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_MONTHS = (
-    "january february march april may june july august september october november december".split()
-)
+_MONTHS = [
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+]
 _MONTH = (
     r"(?P<month>January|February|March|April|May|June|July|August|September|October|November"
     r"|December|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\b\.?"
@@ -25,12 +36,16 @@ _DATES = tuple(
         r"\b(?P<day>\d{1,2})[./](?P<month>\d{1,2})[./](?P<year>\d{4})\b",
         # A month alone; `May` and `March` only behind what makes them no verbs.
         rf"(?:(?<=\bin )|(?<=\buntil )|(?<=\bfrom )|(?<=\bto )|(?<=\bsince )|(?<=\bby )"
-        rf"|(?<=\bof )|(?<=\bof early )|(?<=\bof late )|(?<=\band ))(?:(?:early|mid|late)[ -])?{_MONTH}",
-        r"\b(?P<month>January|February|April|June|July|August|September|October|November|December)\b",
+        rf"|(?<=\bof )|(?<=\bof early )|(?<=\bof late )|(?<=\band ))(?:(?:early|mid"
+        rf"|late)[ -])?{_MONTH}",
+        r"\b(?P<month>January|February|April|June|July|August|September|October|November"
+        r"|December)\b",
         rf"\b{_YEAR}\b",
     )
 )
-_FIRST_DAYS = re.compile(rf"\b(?P<first>\d{{1,2}})(?:st|nd|rd|th)?\s?(?:-|–|to|and|or)\s?{_DAY} {_MONTH}")
+_FIRST_DAYS = re.compile(
+    rf"\b(?P<first>\d{{1,2}})(?:st|nd|rd|th)?\s?(?:-|–|to|and|or)\s?{_DAY} {_MONTH}"
+)
 _CLOCK = re.compile(
     r"\b(?P<hour>\d{1,2})(?:[:.](?P<minute>\d{2}))?\s?(?P<half>[ap])\.?\s?m\b\.?"
     r"|\b(?P<hour24>[01]?\d|2[0-4]):(?P<minute24>[0-5]\d)\b"

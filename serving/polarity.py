@@ -20,16 +20,19 @@ _NEGATION = re.compile(
     re.IGNORECASE,
 )
 _CLAUSE = re.compile(
-    r"[;:.!?,](?=\s|$)|\s[–—·]\s|[()]|\b(?:but|while|whereas|although|unless|if|because|since|and)\b",
+    r"[;:.!?,](?=\s|$)|\s[–—·]\s|[()]|\b(?:but|while|whereas|although|unless|if|because|since"
+    r"|and)\b",
     re.IGNORECASE,
 )
 # A promise of its own: a sentence that has a word of a group needs one of the group in its source.
 _PROMISES = tuple(
     re.compile(rf"\b(?:{pattern})", re.IGNORECASE)
     for pattern in (
-        r"free\b|complimentary|gratis|no (?:extra |additional )?(?:charge|cost|fee)|without (?:extra "
+        r"free\b|complimentary|gratis|no (?:extra |additional )?(?:charge|cost|fee)"
+        r"|without (?:extra "
         r"|additional )?(?:charge|cost|paying)|includ|inclusive|waive|costs? nothing|zero|[€$£]0\b",
-        r"refund|money back|reimburs|repa(?:y|id)|gives? back|comes? back|get back|paid back|returned",
+        r"refund|money back|reimburs|repa(?:y|id)|gives? back|comes? back|get back|paid back"
+        r"|returned",
         r"compensat",
         r"voucher|credit",
         r"guarantee",
@@ -42,11 +45,34 @@ _PROMISES = tuple(
 )
 _OPPOSITES = tuple(
     tuple(pair.split("/"))
-    for pair in """before/after arrival/departure include/exclude minimum/maximum earlier/later
-    earliest/latest open/close increase/decrease rise/fall refundable/non-refundable accept/refuse
-    outbound/return adult/child first/last morning/evening
-    weekday/weekend indoor/outdoor online/offline domestic/international allow/forbid
-    permit/prohibit upper/lower inside/outside with/without hot/cold buy/sell""".split()
+    for pair in [
+        "before/after",
+        "arrival/departure",
+        "include/exclude",
+        "minimum/maximum",
+        "earlier/later",
+        "earliest/latest",
+        "open/close",
+        "increase/decrease",
+        "rise/fall",
+        "refundable/non-refundable",
+        "accept/refuse",
+        "outbound/return",
+        "adult/child",
+        "first/last",
+        "morning/evening",
+        "weekday/weekend",
+        "indoor/outdoor",
+        "online/offline",
+        "domestic/international",
+        "allow/forbid",
+        "permit/prohibit",
+        "upper/lower",
+        "inside/outside",
+        "with/without",
+        "hot/cold",
+        "buy/sell",
+    ]
 )
 _NEAR = 0.6  # of a clause's content words, to be about the same thing
 _SCOPE = 0.5  # of what a source denies, to be what the sentence affirms

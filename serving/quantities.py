@@ -1,6 +1,6 @@
 """Numbers with their units, as a text states them, written one way: 1,000 = 1000, €65 = 65 euros.
 
-Compared are the value, the unit, the bound (`at least`, `at most`) and the side (`before`, `after`).
+A quantity has a value, a unit, a bound (`at least`, `at most`) and a side (`before`, `after`).
 """
 
 from __future__ import annotations
@@ -119,8 +119,40 @@ _SIDE = re.compile(
     re.IGNORECASE,
 )
 _NO_NOUNS = frozenset(
-    "of is was are may can must should might could would will has have does to in on at by for from "
-    "with that which who and or but by never always".split()
+    [
+        "of",
+        "is",
+        "was",
+        "are",
+        "may",
+        "can",
+        "must",
+        "should",
+        "might",
+        "could",
+        "would",
+        "will",
+        "has",
+        "have",
+        "does",
+        "to",
+        "in",
+        "on",
+        "at",
+        "by",
+        "for",
+        "from",
+        "with",
+        "that",
+        "which",
+        "who",
+        "and",
+        "or",
+        "but",
+        "by",
+        "never",
+        "always",
+    ]
 )
 _TIMES = {"minute", "day", "month", "night", "second", "working day"}
 
@@ -173,7 +205,9 @@ def _words(text: str) -> Iterator[Quantity]:
 def _counts(text: str, one: re.Match[str]) -> bool:
     """`one bag`; not `this one`, `one of them`, `one may`."""
     follows = re.match(r" ([a-z]+)", text[one.end() :])
-    points = re.search(r"\b(?:this|that|the|no|any|every|each|which|another) $", text[: one.start()])
+    points = re.search(
+        r"\b(?:this|that|the|no|any|every|each|which|another) $", text[: one.start()]
+    )
     return follows is not None and points is None and follows[1] not in _NO_NOUNS
 
 
@@ -182,7 +216,9 @@ def _articles(text: str) -> Iterator[Quantity]:
     for match in _ARTICLE.finditer(text):
         unit, factor = _UNITS[match[2].lower()]
         share = 0.5 if match[1].lower().startswith("half") else 1.0
-        if share < 1 or re.search(r"\b(?:within|in|than|up to|least|most) $", text[: match.start()]):
+        if share < 1 or re.search(
+            r"\b(?:within|in|than|up to|least|most) $", text[: match.start()]
+        ):
             yield Quantity(share * factor, unit, match.start(), match.end())
 
 

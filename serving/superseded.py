@@ -20,7 +20,9 @@ _OLD_BEFORE = re.compile(
     re.IGNORECASE,
 )
 _HOLDS_STILL = re.compile(r"\W*(?:remains?|stays?|still|times)\b", re.IGNORECASE)
-_OLD_COLUMN = re.compile(r"^(?:old|until|before|previous|former|usual|up to|so far)\b", re.IGNORECASE)
+_OLD_COLUMN = re.compile(
+    r"^(?:old|until|before|previous|former|usual|up to|so far)\b", re.IGNORECASE
+)
 _NEW_COLUMN = re.compile(r"^(?:new|from|now|since|after|during|as of|current)\b", re.IGNORECASE)
 _TELLS_CHANGE = re.compile(
     r"\b(?:instead of|in place of|rather than|until|up to|before|previous|former|used to|was|were"
@@ -96,4 +98,6 @@ def _same_subject(claim: str, old: Quantity, unit: SourceUnit, earlier: frozense
     value = words_of(unit.text[old.start : old.end]) if not unit.is_row else frozenset()
     words = words_of(_NUMBER.sub(" ", claim)) - value
     shared = words & (unit.words | earlier)
-    return len(shared) >= max(_SHARED, 0.5 * min(len(words), len(unit.words))) or len(shared) == len(words)
+    return len(shared) >= max(_SHARED, 0.5 * min(len(words), len(unit.words))) or len(
+        shared
+    ) == len(words)

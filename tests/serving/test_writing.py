@@ -6,15 +6,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from serving.answers import NOT_IN_DOCUMENTS, ChatRequest, Message, Usage
+from serving.answers import NOT_IN_DOCUMENTS, ChatRequest, Message, Stage, Usage
 from serving.clock import Clock
 from serving.errors import GeneratorError
 from serving.evidence import Evidence
 from serving.extractive_generator import ExtractiveGenerator
 from serving.generation import GenerationRequest, Generator, Piece, ScriptedGenerator
 from serving.prompts import Prompt
+from serving.release import Written
 from serving.sentences import units
-from serving.writing import Writer, Written
+from serving.writing import Writer
 from tests.serving.test_citations import PETS, hit
 
 
@@ -67,19 +68,21 @@ def said(text: str) -> tuple[list[str], Written]:
     return write(ScriptedGenerator(text), a_prompt(PETS, PETS, PETS))
 
 
-def test_text_is_held_until_it_cites_and_flows_from_then_on() -> None:
-    shown, written = said("At most 8 kg [1]. It stays closed.")
+def test_text_is_held_until_a_sentence_is_borne_out_and_flows_by_sentences() -> None:
+    shown, written = said("Good morning! At most 8 kg [1]. It stays closed [1].")
 
-    assert shown == ["At most 8 kg [1].", " It", " stays", " closed."]
+    assert shown == ["Good morning! At most 8 kg [1].", " It stays closed [1]."]
     assert written.text == "".join(shown)
+    assert written.stage is Stage.MODEL
+    assert written.unsupported == 0
     assert not written.extractive
 
 
 def test_without_passages_text_flows_at_once() -> None:
-    shown, written = write(ScriptedGenerator("Good morning to you"), a_prompt())
+    shown, written = write(ScriptedGenerator("Good morning to you. How are you?"), a_prompt())
 
-    assert len(shown) > 1
-    assert written.text == "Good morning to you"
+    assert shown == ["Good morning to you.", " How are you?"]
+    assert written.text == "".join(shown)
     assert written.degraded == ()
 
 
@@ -103,7 +106,7 @@ def test_refusal_is_shown_alone_in_our_words(text: str) -> None:
 
 
 def test_answer_that_opens_like_a_refusal_is_kept() -> None:
-    text = "The documents don't say whether cats may sit on laps, but a carrier weighs 8 kg [1]."
+    text = "The documents don't say whether cats may sit on laps. A carrier weighs 8 kg [1]."
 
     assert said(text)[1].text == text
 
@@ -149,12 +152,12 @@ def test_failure_before_first_text_is_replaced_by_quotations() -> None:
 
 
 def test_failure_after_first_text_is_raised() -> None:
-    generator = Pieces(Piece("8 kg [1]. "), Piece("It"), GeneratorError("gone"))
+    generator = Pieces(Piece("It weighs 8 kg [1]. "), Piece("It"), GeneratorError("gone"))
     stream = Writer(generator, generator).write(
         ChatRequest(messages=(Message("user", "?"),)), a_prompt(PETS), Clock()
     )
 
-    assert next(stream) == "8 kg [1]."
+    assert next(stream) == "It weighs 8 kg [1]."
     with pytest.raises(GeneratorError, match="gone"):
         list(stream)
 
@@ -167,7 +170,8 @@ def test_failure_without_passages_is_raised() -> None:
 def test_usage_and_length_limit_are_passed_on() -> None:
     usage = Usage(12, 3)
     _, written = write(
-        Pieces(Piece("8 kg [1] and"), Piece("", usage=usage, truncated=True)), a_prompt(PETS)
+        Pieces(Piece("It weighs 8 kg [1] and"), Piece("", usage=usage, truncated=True)),
+        a_prompt(PETS),
     )
 
     assert written.usage == usage
@@ -184,7 +188,7 @@ def test_cancelled_request_is_not_answered_by_quotations() -> None:
 
 
 def test_generator_gets_what_the_request_asks_for() -> None:
-    generator = ScriptedGenerator("8 kg [1].")
+    generator = ScriptedGenerator("It weighs 8 kg [1].")
     request = ChatRequest(messages=(Message("user", "?"),), adapter="skylark", max_citations=2)
     write(generator, a_prompt(PETS), request)
     (asked,) = generator.requests
