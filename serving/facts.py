@@ -146,6 +146,8 @@ def _equal(claim: str, wanted: Quantity, unit: SourceUnit) -> Iterator[Quantity]
         if each.unit == wanted.unit:
             if wanted.unit or noun is None or words_of(noun) <= unit.words:
                 yield each
+        elif not wanted.unit and _stands_alone(claim, wanted):
+            yield each
         elif (
             not each.unit
             and wanted.unit
@@ -156,6 +158,11 @@ def _equal(claim: str, wanted: Quantity, unit: SourceUnit) -> Iterator[Quantity]
         found = re.search(_SINGLE + re.escape(noun), unit.text, re.IGNORECASE)
         if found:
             yield Quantity(1.0, "", found.start(), found.end())
+
+
+def _stands_alone(text: str, number: Quantity) -> bool:
+    """Whether nothing says what is counted: `Sixty.`, or a cell of a table."""
+    return re.match(r"\s*(?:[^\w\s%€$£°]|$)", text[number.end :]) is not None
 
 
 def _noun(text: str, number: Quantity) -> str | None:

@@ -85,7 +85,7 @@ class Grounding:
         given = "\n".join(hit.passage.searchable for hit in hits)
         wrong = [
             *missing_facts(claim, sources),
-            *unknown_names(claim, given, known=self.known),
+            *unknown_names(facts(claim).rest, given, known=self.known),
             *outdated(claim, every),
         ]
         reason = ", ".join(wrong) or contradiction(claim, sources) or _unlike(claim, sources)

@@ -79,14 +79,15 @@ def take_dates(text: str) -> tuple[list[Date], str]:
         start, end = match.span("first")
         text = f"{text[:start]}{' ' * (end - start)}{text[end:]}"
     for pattern in _DATES:
-        for match in pattern.finditer(text):
-            part = match.groupdict()
-            day, year = part.get("day"), part.get("year")
-            month = _month(part["month"]) if part.get("month") else None
+        for found in pattern.finditer(text):
+            part: dict[str, str | None] = found.groupdict()
+            day, said = part.get("day"), part.get("year")
+            name = part.get("month")
+            month = _month(name) if name else None
             if (day and int(day) > 31) or month == 0:
                 continue
-            dates.append(Date(int(day) if day else None, month, int(year) if year else None))
-            text = f"{text[: match.start()]}{' ' * len(match[0])}{text[match.end() :]}"
+            dates.append(Date(int(day) if day else None, month, int(said) if said else None))
+            text = f"{text[: found.start()]}{' ' * len(found[0])}{text[found.end() :]}"
     return dates, text
 
 

@@ -43,37 +43,14 @@ _PROMISES = tuple(
         r"automatic|by itself|by themselves|of (?:its|their) own accord",
     )
 )
-_OPPOSITES = tuple(
-    tuple(pair.split("/"))
-    for pair in [
-        "before/after",
-        "arrival/departure",
-        "include/exclude",
-        "minimum/maximum",
-        "earlier/later",
-        "earliest/latest",
-        "open/close",
-        "increase/decrease",
-        "rise/fall",
-        "refundable/non-refundable",
-        "accept/refuse",
-        "outbound/return",
-        "adult/child",
-        "first/last",
-        "morning/evening",
-        "weekday/weekend",
-        "indoor/outdoor",
-        "online/offline",
-        "domestic/international",
-        "allow/forbid",
-        "permit/prohibit",
-        "upper/lower",
-        "inside/outside",
-        "with/without",
-        "hot/cold",
-        "buy/sell",
-    ]
-)
+_PAIRS = """
+    before/after arrival/departure include/exclude minimum/maximum earlier/later earliest/latest
+    open/close increase/decrease rise/fall refundable/non-refundable accept/refuse outbound/return
+    adult/child first/last morning/evening weekday/weekend indoor/outdoor online/offline
+    domestic/international allow/forbid permit/prohibit upper/lower inside/outside with/without
+    hot/cold buy/sell
+"""
+_OPPOSITES = tuple(tuple(pair.split("/")) for pair in _PAIRS.split())
 _NEAR = 0.6  # of a clause's content words, to be about the same thing
 _SCOPE = 0.5  # of what a source denies, to be what the sentence affirms
 

@@ -94,7 +94,10 @@ _UNIT = re.compile(
     r"(?P<unit>per\s?cent\b|percentage points?\b|°\s?[CF]?|[€$£¥₹%]|[A-Za-z]+(?:-hours)?)"
 )
 _JOINED = re.compile(r"\s*(?:-|–|to|or|and|x|×|by)\s*", re.IGNORECASE)
-_ARTICLE = re.compile(r"\b(an?|half an)\s(hour|minute|day|week|fortnight|month|year|night)\b", re.I)
+_ARTICLE = re.compile(
+    r"\b(an?|half an)\s(hour|minute|day|week|fortnight|month|year|night)\b(?! and a half)",
+    re.IGNORECASE,
+)
 _MORE = r"(?:more|longer|later|earlier|older|heavier|larger|higher|greater|over|above)"
 _LESS = r"(?:less|fewer|shorter|younger|lighter|smaller|lower|under|below)"
 _BEFORE_NUMBER = re.compile(
