@@ -147,7 +147,11 @@ def _assemble(
         evidence=EvidenceFinder(embedder),
         answerability=answerability,
         prompts=PromptBuilder(count_tokens=count_tokens, budget=settings.prompt_tokens),
-        writer=Writer(generator=_generator(settings, quoting), quoting=quoting),
+        writer=Writer(
+            generator=_generator(settings, quoting),
+            quoting=quoting,
+            fallbacks=_fallbacks(settings),
+        ),
         passages_per_prompt=settings.passages_per_prompt,
     )
     chunker = Chunker(embedder.tokenizer, max_tokens=settings.passage_tokens)
@@ -176,6 +180,18 @@ def _generator(settings: Settings, quoting: ExtractiveGenerator) -> Generator:
             adapters=settings.openai_adapters,
         )
     return quoting
+
+
+def _fallbacks(settings: Settings) -> tuple[Generator, ...]:
+    if not settings.fallback_openai_model:
+        return ()
+    fallback = OpenAIGenerator(
+        base_url=settings.fallback_openai_base_url or "",
+        model=settings.fallback_openai_model,
+        api_key=settings.fallback_openai_api_key.get_secret_value(),
+        adapters=settings.fallback_openai_adapters,
+    )
+    return (fallback,)
 
 
 def _open_store(settings: Settings, embedder: Embedder) -> Store:

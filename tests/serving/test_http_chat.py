@@ -170,6 +170,10 @@ def test_twofold_object_says_how_the_answer_came_about(served: Served) -> None:
     assert 0 <= details["score"] <= 1
     assert 0 <= details["answerability"] <= 1
     assert details["extractive"] is True
+    assert (details["stage"], details["grounded"], details["rerouted"]) == ("quoted", True, False)
+    assert (details["unsupported"], details["dropped_passages"]) == (0, 0)
+    assert details["query"] == QUESTION
+    assert not any(item["flagged"] for item in details["passages"])
     assert details["degraded"] == []
     assert details["models"] == {"embedder": "hash", "reranker": None, "generator": "extractive"}
     assert details["timings_ms"]["total"] > 0
@@ -230,7 +234,7 @@ def test_sampling_is_passed_on_within_the_servers_limit(served: Served) -> None:
 def test_truncated_text_finishes_by_length(served: Served) -> None:
     class Cut(ScriptedGenerator):
         def stream(self, request: GenerationRequest) -> Iterator[Piece]:
-            yield Piece("Sixty [1] and")
+            yield Piece("It costs 60 euros [1] and")
             yield Piece("", truncated=True)
 
     served.use(Cut(""))
@@ -240,10 +244,10 @@ def test_truncated_text_finishes_by_length(served: Served) -> None:
 
 
 def test_number_of_citations_can_be_asked_for(served: Served) -> None:
-    served.use(ScriptedGenerator("One [1]. Two [2]. Three [3]."))
+    served.use(ScriptedGenerator("It costs 60 euros [1]. A cat may travel [2]."))
     one = served.ask(twofold={"max_citations": 1})
 
-    assert one["choices"][0]["message"]["content"] == "One [1]. Two. Three."
+    assert one["choices"][0]["message"]["content"] == "It costs 60 euros [1]."
     assert [item["marker"] for item in one["twofold"]["citations"]] == [1]
 
 
@@ -256,7 +260,7 @@ def test_collections_bound_the_search(served: Served) -> None:
 
 
 def test_text_that_counts_in_other_units_still_spans_its_marker(served: Served) -> None:
-    served.use(ScriptedGenerator("🧳👩‍👩‍👧 kostet 60 € [1]."))
+    served.use(ScriptedGenerator("🧳👩‍👩‍👧 costs 60 € [1]."))
     message = served.ask()["choices"][0]["message"]
     cited = message["annotations"][0]["url_citation"]
 
@@ -278,7 +282,7 @@ def test_models_are_the_routes_and_each_with_each_adapter(served: Served) -> Non
 
 @pytest.mark.parametrize("route", ["rag", "fine_tuned", "hybrid"])
 def test_model_chooses_the_route(served: Served, route: str) -> None:
-    served.use(ScriptedGenerator("Sixty [1]."))
+    served.use(ScriptedGenerator("Gladly." if route == "fine_tuned" else "Sixty [1]."))
     reply = served.ask(model=f"twofold:{route}")
 
     assert reply["model"] == f"twofold:{route}"
@@ -465,7 +469,7 @@ def leave_after(served: Served, *, seconds: float, stream: bool) -> None:
 
 
 def test_client_that_leaves_in_mid_stream_stops_the_generator(served: Served) -> None:
-    generator = SlowGenerator("Sixty [1]. " + "And more. " * 400)
+    generator = SlowGenerator("Sixty [1]. " + "And it costs 60 euros [1]. " * 400)
     served.use(generator)
     leave_when(served, "And")
 
@@ -475,7 +479,7 @@ def test_client_that_leaves_in_mid_stream_stops_the_generator(served: Served) ->
 
 
 def test_next_question_to_a_generator_that_was_left_is_answered(served: Served) -> None:
-    generator = SlowGenerator("Sixty [1]. " + "And more. " * 400)
+    generator = SlowGenerator("Sixty [1]. " + "And it costs 60 euros [1]. " * 400)
     served.use(generator)
     gc.disable()  # what is left to it is left to chance
     try:
@@ -488,7 +492,7 @@ def test_next_question_to_a_generator_that_was_left_is_answered(served: Served) 
 
 
 def test_client_that_leaves_a_whole_answer_stops_the_generator(served: Served) -> None:
-    generator = SlowGenerator("Sixty [1]. " + "And more. " * 400)
+    generator = SlowGenerator("Sixty [1]. " + "And it costs 60 euros [1]. " * 400)
     served.use(generator)
     leave_after(served, seconds=0.3, stream=False)
 
