@@ -80,6 +80,8 @@ def open_twofold(settings: Settings) -> Iterator[Twofold]:
         store = opened.enter_context(closing(_open_store(settings, embedder)))
         twofold = _assemble(settings, catalogue, store, embedder)
         opened.callback(twofold.ingestor.stop)
+        if isinstance(generator := twofold.assistant.writer.generator, TransformersGenerator):
+            opened.enter_context(closing(generator))
         twofold.ingestor.recover()
         if settings.starter_documents:
             _add_starter_documents(twofold)
@@ -141,13 +143,14 @@ def _assemble(
         return len(counting.encode(text, add_special_tokens=False).ids)
 
     quoting = ExtractiveGenerator(count_tokens)
+    generator = _generator(settings, quoting)
     assistant = Assistant(
         retriever=retriever,
         router=head,
         evidence=EvidenceFinder(embedder),
         answerability=answerability,
-        prompts=PromptBuilder(count_tokens=count_tokens, budget=settings.prompt_tokens),
-        writer=Writer(generator=_generator(settings, quoting), quoting=quoting),
+        prompts=PromptBuilder(count_tokens=generator.count_tokens, budget=settings.prompt_tokens),
+        writer=Writer(generator=generator, quoting=quoting),
         passages_per_prompt=settings.passages_per_prompt,
     )
     chunker = Chunker(embedder.tokenizer, max_tokens=settings.passage_tokens)
@@ -167,6 +170,9 @@ def _generator(settings: Settings, quoting: ExtractiveGenerator) -> Generator:
             settings.language_model or "",
             adapters_dir=settings.home / "adapters",
             nf4=settings.nf4,
+            adapters_mib=settings.adapters_mib,
+            batch=settings.generation_batch,
+            queue=settings.generation_queue,
         )
     if settings.generator is GeneratorKind.OPENAI:
         return OpenAIGenerator(
@@ -174,6 +180,7 @@ def _generator(settings: Settings, quoting: ExtractiveGenerator) -> Generator:
             model=settings.openai_model or "",
             api_key=settings.openai_api_key.get_secret_value(),
             adapters=settings.openai_adapters,
+            count_tokens=quoting.count_tokens,
         )
     return quoting
 

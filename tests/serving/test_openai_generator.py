@@ -115,6 +115,7 @@ def at(url: str, *, timeout_s: float = 10.0) -> OpenAIGenerator:
         base_url=f"{url}/v1",
         model="tiny",
         api_key="none",
+        count_tokens=len,
         adapters={"skylark": "tiny-skylark", "northwind": "tiny-northwind"},
         timeout_s=timeout_s,
     )
