@@ -128,6 +128,11 @@ class ModelThread:
             self._waiting.append(job)
             self._changed.notify()
 
+    @property
+    def waiting(self) -> int:
+        """Jobs in the queue."""
+        return len(self._waiting)
+
     def close(self) -> None:
         """End the thread; what it works on fails."""
         with self._changed:

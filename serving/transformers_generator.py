@@ -74,6 +74,11 @@ class TransformersGenerator:
         finally:
             job.left.set()
 
+    @property
+    def waiting(self) -> int:
+        """Requests that nobody works on yet."""
+        return self._thread.waiting
+
     def close(self) -> None:
         """End the thread that runs the model."""
         self._thread.close()
