@@ -19,6 +19,7 @@ from serving.clock import Clock
 from serving.errors import InvalidRequestError, NoLanguageModelError, UnknownAdapterError
 from serving.evidence import Evidence, EvidenceFinder
 from serving.prompts import PromptBuilder
+from serving.voices import Voices
 from serving.writing import Writer
 
 logger = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ class Assistant:
     prompts: PromptBuilder
     writer: Writer
     passages_per_prompt: int
+    voices: Voices
 
     def answer(self, request: ChatRequest) -> Iterator[str | Answer]:
         """Pieces of text as they may be shown, and at the end the whole Answer.
@@ -82,14 +84,15 @@ class Assistant:
             yield replace(refusal, usage=self._usage(request, NOT_IN_DOCUMENTS))
             return
         with clock.stage("prompt"):
+            voiced = self.voices.shown(request, vector, self.writer.generator.adapters())
             prompt = self.prompts.build(
-                request.messages,
+                voiced.messages,
                 grounds.passages[: self.passages_per_prompt],
                 route=routing.route,
                 evidence=grounds.evidence,
             )
         with clock.stage("generate"):
-            written = yield from self.writer.write(request, prompt, clock)
+            written = yield from self.writer.write(voiced, prompt, clock)
         outcome = Outcome.NOT_IN_DOCUMENTS if written.refused else Outcome.ANSWERED
         yield replace(
             _answer(written.text, outcome, routing, grounds, clock),
@@ -106,6 +109,11 @@ class Assistant:
         """Whether a language model is configured."""
         return self.writer.generator.speaks
 
+    def voice_names(self) -> list[str]:
+        """What a request may name as its voice: adapters, and examples that a model is shown."""
+        examples = self.voices.names() if self.speaks else []
+        return sorted({*self.writer.generator.adapters(), *examples})
+
     def check(self, request: ChatRequest) -> None:
         """Refuse what cannot be served, before anything is computed."""
         if any(has_surrogates(message.content) for message in request.messages):
@@ -116,8 +124,8 @@ class Assistant:
             raise InvalidRequestError(
                 "the question is empty; write something to ask", param="messages"
             )
-        if request.adapter and request.adapter not in self.writer.generator.adapters():
-            known = ", ".join(self.writer.generator.adapters()) or "none"
+        if request.adapter and request.adapter not in self.voice_names():
+            known = ", ".join(self.voice_names()) or "none"
             raise UnknownAdapterError(
                 f"no adapter {request.adapter!r}; available: {known}", param="model"
             )

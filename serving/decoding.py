@@ -73,18 +73,22 @@ class Decoder:
             tokens = self._tensor([[row.token] for row in self._shared])
             logits, _ = self._forward(
                 self._shared,
-                input_ids=tokens,
-                past_key_values=self._slots.cache,
-                **self._slots.step(),
+                {
+                    "input_ids": tokens,
+                    "past_key_values": self._slots.cache,
+                    **self._slots.step(),
+                },
             )
             _pick(self._shared, logits[:, -1])
         for row in self._apart:
             row.length += 1
             logits, row.cache = self._forward(
                 [row],
-                input_ids=self._tensor([[row.token]]),
-                attention_mask=self._tensor([[1] * row.length]),
-                past_key_values=row.cache,
+                {
+                    "input_ids": self._tensor([[row.token]]),
+                    "past_key_values": row.cache,
+                    "attention_mask": self._tensor([[1] * row.length]),
+                },
             )
             _pick([row], logits[:, -1])
 
@@ -110,7 +114,7 @@ class Decoder:
         longest = max(lengths)
         padded = [[*row.prompt, *[PAD] * (longest - len(row.prompt))] for row in rows]
         ends = sorted({length - 1 for length in lengths})
-        logits, cache = self._forward(rows, ends=ends, input_ids=self._tensor(padded))
+        logits, cache = self._forward(rows, {"input_ids": self._tensor(padded)}, ends=ends)
         columns = [ends.index(length - 1) for length in lengths]
         self._join(rows, cache, lengths)
         _pick(rows, logits[range(len(rows)), columns])
@@ -123,7 +127,7 @@ class Decoder:
             inputs = {"inputs_embeds": _joined(prefix, self._adapters.embed(inputs["input_ids"]))}
             row.length += len(prefix)
         inputs["attention_mask"] = self._tensor([[1] * row.length])
-        logits, cache = self._forward([row], **inputs)
+        logits, cache = self._forward([row], inputs)
         if self.shares:
             self._join([row], cache, [row.length])
         else:
@@ -141,7 +145,7 @@ class Decoder:
         self._shared += rows
 
     def _forward(
-        self, rows: Sequence[Row], *, ends: Sequence[int] = (-1,), **inputs: Any
+        self, rows: Sequence[Row], inputs: dict[str, Any], *, ends: Sequence[int] = (-1,)
     ) -> tuple[torch.Tensor, Any]:
         """Logits (rows, ends, vocabulary) after the tokens at these places, and the cache."""
         if "logits_to_keep" in self._options:
@@ -187,7 +191,8 @@ def _layers_to_share(model: Any) -> int | None:
         return None
     with torch.inference_mode():
         tokens = torch.tensor([[PAD, PAD]], device=model.device)
-        cache = getattr(model(input_ids=tokens, use_cache=True), "past_key_values", None)
+        out = model(input_ids=tokens, use_cache=True)
+    cache: Any = getattr(out, "past_key_values", None)
     if type(cache) is not DynamicCache:
         return None
     plain = all(type(layer) is DynamicLayer for layer in cache.layers)

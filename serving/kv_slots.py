@@ -22,6 +22,8 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__()
+        self.keys: torch.Tensor | None = None
+        self.values: torch.Tensor | None = None
         self.lengths = torch.zeros(0, dtype=torch.long)  # (rows,) before the token that comes
         self.longest = 0  # of them
 
@@ -32,6 +34,8 @@ class SlotLayer(CacheLayerMixin):  # type: ignore[misc]
         self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """(rows, heads, 1, dim) -> all keys and values, (rows, heads, longest + 1, dim)."""
+        assert self.keys is not None
+        assert self.values is not None
         count = len(self.lengths)
         rows = torch.arange(count, device=self.lengths.device)
         self.keys[rows, :, self.lengths] = key_states[:, :, 0]

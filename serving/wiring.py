@@ -37,6 +37,7 @@ from serving.openai_generator import OpenAIGenerator
 from serving.prompts import PromptBuilder
 from serving.settings import BUNDLED, GeneratorKind, Settings, StoreKind
 from serving.transformers_generator import TransformersGenerator
+from serving.voices import Voices
 from serving.writing import Writer
 from starter import bundle
 
@@ -152,6 +153,7 @@ def _assemble(
         prompts=PromptBuilder(count_tokens=generator.count_tokens, budget=settings.prompt_tokens),
         writer=Writer(generator=generator, quoting=quoting),
         passages_per_prompt=settings.passages_per_prompt,
+        voices=Voices(settings.voices_folder, embedder),
     )
     chunker = Chunker(embedder.tokenizer, max_tokens=settings.passage_tokens)
     ingestor = Ingestor(

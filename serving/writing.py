@@ -87,6 +87,7 @@ def _stream(
     for piece in generator.stream(request):
         written.usage = piece.usage or written.usage
         written.truncated = piece.truncated
+        clock.timings_ms.update(piece.timings_ms)
         held += markers.literal(piece.text) if piece.literal else markers.feed(piece.text)
         cites = bool(markers.markers) and not _refuses(markers.text)
         if held and (not hold or cites):

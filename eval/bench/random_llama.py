@@ -63,7 +63,7 @@ def write_random_llama(
     parameters = sum(weight.numel() for weight in model.parameters())
     for voice in voices:
         _register(folder, voice, rank)
-    return parameters
+    return int(parameters)
 
 
 def _tokenizer(vocabulary: int) -> Any:
@@ -107,7 +107,7 @@ def _register(folder: Path, voice: str, rank: int) -> None:
         for name, weight in adapted.named_parameters():
             if "lora_B" in name:
                 weight.normal_(std=ADAPTER_SCALE)
-    adapted.save_pretrained(folder / "made" / voice)
+    adapted.save_pretrained(str(folder / "made" / voice))
     registry = AdapterRegistry(folder / "adapters")
     added = registry.import_directory(
         folder / "made" / voice,

@@ -73,7 +73,7 @@ def with_adapters(models: Path) -> Iterator[TransformersGenerator]:
         yield one
 
 
-def opened(model: Path, adapters: Path, **options: int) -> closing[TransformersGenerator]:
+def opened(model: Path, adapters: Path, **options: Any) -> closing[TransformersGenerator]:
     """A generator whose thread ends with the test."""
     return closing(TransformersGenerator(str(model), adapters_dir=adapters, **options))
 

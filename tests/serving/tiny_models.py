@@ -85,7 +85,7 @@ def save_adapter(
         for name, weight in adapted.named_parameters():
             if "lora_B" in name:
                 weight.copy_(torch.randn_like(weight) * size)
-    adapted.save_pretrained(folder)
+    adapted.save_pretrained(str(folder))
 
 
 def save_prompt_tuning(folder: Path, model_folder: Path) -> None:
@@ -93,7 +93,7 @@ def save_prompt_tuning(folder: Path, model_folder: Path) -> None:
     base = library.LlamaForCausalLM.from_pretrained(model_folder)
     torch.manual_seed(9)
     config = peft.PromptTuningConfig(num_virtual_tokens=3, task_type="CAUSAL_LM")
-    peft.get_peft_model(base, config).save_pretrained(folder)
+    peft.get_peft_model(base, config).save_pretrained(str(folder))
 
 
 def register(
