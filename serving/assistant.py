@@ -111,8 +111,9 @@ class Assistant:
 
     def voice_names(self) -> list[str]:
         """What a request may name as its voice: adapters, and examples that a model is shown."""
+        adapters = list(self.writer.generator.adapters())
         examples = self.voices.names() if self.speaks else []
-        return sorted({*self.writer.generator.adapters(), *examples})
+        return adapters + [name for name in examples if name not in adapters]
 
     def check(self, request: ChatRequest) -> None:
         """Refuse what cannot be served, before anything is computed."""

@@ -104,8 +104,8 @@ def server() -> Iterator[tuple[Model, str]]:
 
 @pytest.fixture
 def model(server: tuple[Model, str]) -> Model:
-    fresh = Model()
-    server[0].__dict__.update(fresh.__dict__)
+    server[0].__dict__.clear()
+    server[0].__dict__.update(Model().__dict__)
     return server[0]
 
 

@@ -16,7 +16,6 @@ from serving.answers import ChatRequest, Message
 from serving.errors import GeneratorError, UnknownAdapterError
 from serving.generation import ScriptedGenerator
 from serving.voices import SHOWN, Voices
-from serving.wiring import Twofold
 from tests.serving.test_assistant import SwitchableEmbedder, ask, open_system, vary
 
 PAIRS = [
@@ -97,7 +96,9 @@ def test_system_turns_of_examples_are_left_out(
 
 
 def test_adapter_of_the_same_name_wins(voices: Voices, embedder: SwitchableEmbedder) -> None:
-    assert voices.shown(asked(), vector(embedder), ["pirate"]) == asked()
+    request = asked()
+
+    assert voices.shown(request, vector(embedder), ["pirate"]) is request
 
 
 def test_request_without_a_voice_is_left_alone(
@@ -166,7 +167,7 @@ def test_voice_of_examples_answers_as_an_adapter_would(
         with pytest.raises(UnknownAdapterError, match="available: none"):
             ask(opened, adapter="pirate")  # which only quotes
 
-    assert names == ["pirate", "skylark"]
+    assert names == ["skylark", "pirate"]
     assert answer.adapter == "pirate"
     (request,) = generator.requests
     assert request.adapter is None
