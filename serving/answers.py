@@ -23,6 +23,14 @@ class Outcome(StrEnum):
     SMALL_TALK = "small_talk"
 
 
+class Stage(StrEnum):
+    """Which stage of the ladder an answer comes from; the last, if several wrote it."""
+
+    MODEL = "model"
+    QUOTED = "quoted"
+    REFUSED = "refused"
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One turn; `role` is system, user or assistant."""
@@ -49,13 +57,15 @@ class Sampling:
 class ChatRequest:
     """A question with its conversation. `route` is None when the router decides.
 
-    `cancelled` is set when the client has left; whoever generates stops then.
+    `cancelled` is set when the client has left; whoever generates stops then. `examples` are turns
+    that show the voice `adapter`, where no adapter is trained for it; None: one is.
     """
 
     messages: tuple[Message, ...]
     scope: Scope = field(default_factory=Scope)
     route: Route | None = None
     adapter: str | None = None
+    examples: tuple[Message, ...] | None = None
     max_citations: int = MAX_CITATIONS
     sampling: Sampling = field(default_factory=Sampling)
     cancelled: threading.Event = field(default_factory=threading.Event)
@@ -93,7 +103,13 @@ class Citation:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A finished answer and everything that says where it came from."""
+    """A finished answer and everything that says where it came from.
+
+    `grounded`: each of its sentences was checked against the passages that it cites, or is quoted.
+    `stage` is None for what no ladder wrote. `rerouted`: the `fine_tuned` route was about to state
+    what has to be looked up. `unsupported` counts what was held back, `dropped_passages` those that
+    the prompt had no room for. `query` is what was searched for.
+    """
 
     text: str
     outcome: Outcome
@@ -106,4 +122,11 @@ class Answer:
     degraded: tuple[str, ...] = ()
     usage: Usage = Usage(0, 0)
     truncated: bool = False
+    grounded: bool = False
+    stage: Stage | None = None
+    rerouted: bool = False
+    unsupported: int = 0
+    dropped_passages: int = 0
+    query: str = ""
+    generator: str | None = None
     timings_ms: Mapping[str, float] = field(default_factory=dict)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 
 from retrieval.documents import ScoredPassage
@@ -13,12 +13,14 @@ from retrieval.retriever import HybridRetriever
 from router.head import IntentHead, Routing
 from router.intents import Intent, Route
 from serving.answerability import Answerability
-from serving.answers import NOT_IN_DOCUMENTS, Answer, ChatRequest, Outcome, Usage
+from serving.answers import NOT_IN_DOCUMENTS, Answer, ChatRequest, Outcome, Stage, Usage
 from serving.citations import cite
 from serving.clock import Clock
 from serving.errors import InvalidRequestError, NoLanguageModelError, UnknownAdapterError
 from serving.evidence import Evidence, EvidenceFinder
-from serving.prompts import PromptBuilder
+from serving.follow_up import standalone_query
+from serving.prompts import Prompt, PromptBuilder
+from serving.release import Written
 from serving.voices import Voices
 from serving.writing import Writer
 
@@ -34,8 +36,12 @@ SMALL_TALK_REPLY = (
 
 @dataclass(frozen=True, slots=True)
 class Grounds:
-    """What an answer may build on. `answerability` is None when it could not be computed."""
+    """What an answer may build on: what was found for the query.
 
+    `answerability` is None when it could not be computed.
+    """
+
+    query: str
     passages: tuple[ScoredPassage, ...] = ()
     evidence: tuple[Evidence, ...] = ()
     answerability: float | None = None
@@ -65,43 +71,78 @@ class Assistant:
         """
         self.check(request)
         clock = Clock()
+        query = standalone_query(request.messages)
         with clock.stage("embed"):
-            vector = self.retriever.embed(request.question)
+            vector = self.retriever.embed(query)
         with clock.stage("route"):
             routing = self._route(request, vector)
         if routing.intent is Intent.SMALL_TALK and not self.speaks:
-            yield SMALL_TALK_REPLY
-            usage = self._usage(request, SMALL_TALK_REPLY)
-            timings = clock.stop()
-            yield Answer(
-                SMALL_TALK_REPLY, Outcome.SMALL_TALK, routing, usage=usage, timings_ms=timings
-            )
+            yield from self._introduce(request, routing, clock)
             return
-        grounds = self._grounds(request, routing, vector, clock)
-        if not grounds.suffice:
-            yield NOT_IN_DOCUMENTS
-            refusal = _answer(NOT_IN_DOCUMENTS, Outcome.NOT_IN_DOCUMENTS, routing, grounds, clock)
-            yield replace(refusal, usage=self._usage(request, NOT_IN_DOCUMENTS))
-            return
-        with clock.stage("prompt"):
-            voiced = self.voices.shown(request, vector, self.writer.generator.adapters())
-            prompt = self.prompts.build(
-                voiced.messages,
-                grounds.passages[: self.passages_per_prompt],
-                route=routing.route,
-                evidence=grounds.evidence,
-            )
-        with clock.stage("generate"):
-            written = yield from self.writer.write(voiced, prompt, clock)
-        outcome = Outcome.NOT_IN_DOCUMENTS if written.refused else Outcome.ANSWERED
-        yield replace(
-            _answer(written.text, outcome, routing, grounds, clock),
+        request = self.voices.shown(request, vector, self.writer.generator.adapters())
+        written, rerouted = Written(), False
+        if routing.route is Route.FINE_TUNED and self.speaks:
+            written, prompt = yield from self._write(request, routing, Grounds(query), clock)
+            if not written.stopped:
+                yield self._answer(routing, Grounds(query), clock, written, prompt)
+                return
+            routing, rerouted = replace(routing, route=Route.HYBRID), True
+        grounds = self._grounds(query, request, routing, vector, clock)
+        if grounds.suffice:
+            written, prompt = yield from self._write(request, routing, grounds, clock, written)
+            answer = self._answer(routing, grounds, clock, written, prompt)
+        else:
+            refusal = ("\n\n" if written.text else "") + NOT_IN_DOCUMENTS
+            yield refusal
+            answer = self._refusal(request, routing, grounds, clock, written.text + refusal)
+            answer = replace(answer, unsupported=written.unsupported)
+        yield replace(answer, rerouted=rerouted)
+
+    def _answer(
+        self,
+        routing: Routing,
+        grounds: Grounds,
+        clock: Clock,
+        written: Written,
+        prompt: Prompt,
+    ) -> Answer:
+        """The whole answer, from what was written."""
+        return Answer(
+            written.text,
+            Outcome.NOT_IN_DOCUMENTS if written.refused else Outcome.ANSWERED,
+            routing,
             citations=cite(written.text, written.markers, prompt.passages),
+            passages=grounds.passages,
+            answerability=grounds.answerability,
             extractive=written.extractive,
-            adapter=None if written.extractive else request.adapter,
+            adapter=written.adapter,
             degraded=(*grounds.degraded, *written.degraded),
             usage=written.usage,
             truncated=written.truncated,
+            grounded=bool(prompt.passages) and not written.refused,
+            stage=written.stage,
+            unsupported=written.unsupported,
+            dropped_passages=prompt.dropped,
+            query=grounds.query,
+            generator=written.generator,
+            timings_ms=clock.stop(),
+        )
+
+    def _refusal(
+        self, request: ChatRequest, routing: Routing, grounds: Grounds, clock: Clock, text: str
+    ) -> Answer:
+        """What is said when the passages don't hold the answer."""
+        return Answer(
+            text,
+            Outcome.NOT_IN_DOCUMENTS,
+            routing,
+            passages=grounds.passages,
+            answerability=grounds.answerability,
+            degraded=grounds.degraded,
+            usage=self._usage(request, NOT_IN_DOCUMENTS),
+            stage=Stage.REFUSED,
+            query=grounds.query,
+            timings_ms=clock.stop(),
         )
 
     @property
@@ -138,10 +179,46 @@ class Assistant:
                 param="model",
             )
 
+    def _introduce(
+        self, request: ChatRequest, routing: Routing, clock: Clock
+    ) -> Iterator[str | Answer]:
+        """What small talk gets when nothing here can talk."""
+        yield SMALL_TALK_REPLY
+        yield Answer(
+            SMALL_TALK_REPLY,
+            Outcome.SMALL_TALK,
+            routing,
+            usage=self._usage(request, SMALL_TALK_REPLY),
+            timings_ms=clock.stop(),
+        )
+
     def _usage(self, request: ChatRequest, reply: str) -> Usage:
         """Tokens of a reply that no generator wrote."""
         count = self.prompts.count_tokens
         return Usage(sum(count(message.content) for message in request.messages), count(reply))
+
+    def _write(
+        self,
+        request: ChatRequest,
+        routing: Routing,
+        grounds: Grounds,
+        clock: Clock,
+        before: Written | None = None,
+    ) -> Generator[str, None, tuple[Written, Prompt]]:
+        """Have it written, behind what was shown before."""
+        with clock.stage("prompt"):
+            prompt = self.prompts.build(
+                (*(request.examples or ()), *request.messages),
+                grounds.passages[: self.passages_per_prompt],
+                route=routing.route,
+                evidence=grounds.evidence,
+            )
+        before = before or Written()
+        with clock.stage("generate"):
+            written = yield from self.writer.write(request, prompt, clock, after=before.text)
+        written.spend(before.usage)
+        written.unsupported += before.unsupported
+        return written, prompt
 
     def _route(self, request: ChatRequest, vector: Vectors | None) -> Routing:
         if request.route is not None:
@@ -149,21 +226,24 @@ class Assistant:
         return Routing(route=Route.HYBRID) if vector is None else self.router.route(vector)
 
     def _grounds(
-        self, request: ChatRequest, routing: Routing, vector: Vectors | None, clock: Clock
+        self,
+        query: str,
+        request: ChatRequest,
+        routing: Routing,
+        vector: Vectors | None,
+        clock: Clock,
     ) -> Grounds:
-        """Retrieve and judge, unless the language model is to answer alone."""
-        if routing.route is Route.FINE_TUNED and self.speaks:
-            return Grounds()
-        found = self.retriever.search(request.question, CANDIDATES, request.scope, vector=vector)
+        """Retrieve and judge."""
+        found = self.retriever.search(query, CANDIDATES, request.scope, vector=vector)
         clock.timings_ms.update(found.timings_ms)
         degraded = found.degraded
         with clock.stage("evidence"):
             try:
-                passages, evidence = self.evidence.find(request.question, vector, found.passages)
+                passages, evidence = self.evidence.find(query, vector, found.passages)
             except EmbeddingError:
                 logger.exception("the embedder failed; words alone decide")
                 vector, degraded = None, (*degraded, "embedder")
-                passages, evidence = self.evidence.find(request.question, None, found.passages)
+                passages, evidence = self.evidence.find(query, None, found.passages)
             verdict = None
             if vector is not None:
                 verdict = self.answerability.judge(passages, evidence)
@@ -175,26 +255,13 @@ class Assistant:
             suffice = verdict.suffices
         unvoiced = routing.route is not Route.RAG and not self.speaks
         return Grounds(
+            query,
             passages=passages,
             evidence=evidence,
             answerability=verdict.probability if verdict else None,
             suffice=suffice or quotes_anyway,
             degraded=(*degraded, *(["voice"] if unvoiced else [])),
         )
-
-
-def _answer(
-    text: str, outcome: Outcome, routing: Routing, grounds: Grounds, clock: Clock
-) -> Answer:
-    return Answer(
-        text,
-        outcome,
-        routing,
-        passages=grounds.passages,
-        answerability=grounds.answerability,
-        degraded=grounds.degraded,
-        timings_ms=clock.stop(),
-    )
 
 
 def has_surrogates(text: str) -> bool:

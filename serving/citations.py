@@ -37,11 +37,12 @@ class Marker:
 class MarkerFilter:
     """Takes text piece by piece, gives back what may be shown, and keeps count of the markers."""
 
-    def __init__(self, passages: int, *, limit: int) -> None:
+    def __init__(self, passages: int, *, limit: int, after: str = "") -> None:
+        """`after` is text that was released before; places count from its start."""
         self._passages = passages
         self._limit = limit
         self._held = ""
-        self.text = ""
+        self.text = after
         self.markers: list[Marker] = []
 
     def feed(self, piece: str) -> str:
@@ -59,6 +60,12 @@ class MarkerFilter:
         released = self.finish() + piece
         self.text += piece
         return released
+
+    def exceeds(self, block: str) -> bool:
+        """Whether all that the block cites lies beyond the limit."""
+        cited = [number for number in markers_in(block) if 1 <= number <= self._passages]
+        known = {marker.passage for marker in self.markers}
+        return bool(cited) and len(known) >= self._limit and not known & set(cited)
 
     def finish(self) -> str:
         """What was held back, when nothing more will come."""
@@ -88,6 +95,11 @@ class MarkerFilter:
                 self.markers.append(Marker(number, passage, start, written))
                 yield shown
         yield ready[position:]
+
+
+def markers_in(text: str) -> list[int]:
+    """The numbers of the markers as a generator wrote them, in order; valid or not."""
+    return [int(match.group(1)) for match in _MARKER.finditer(text)]
 
 
 def without_markers(text: str) -> str:

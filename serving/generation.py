@@ -27,8 +27,8 @@ class Piece:
     """Some text of the answer. The last piece carries the usage and whether length ended it.
 
     `literal` text is a quotation: brackets in it are no markers. `timings_ms` of the last piece
-    says what the answer waited for: `queue` and `first_token` since it was handed in, and
-    `adapter_load` where an adapter was loaded for it.
+    says what its first token waited for: `queue`, `adapter_load` where an adapter was loaded for
+    it, and `prefill`.
     """
 
     text: str

@@ -62,13 +62,14 @@ class Job:
                 return
 
     def mark(self, name: str) -> None:
-        """Milliseconds since it was handed in."""
-        self.timings_ms[name] = (time.perf_counter() - self.since) * 1000
+        """Milliseconds since it was handed in, without those that have a name already."""
+        passed = (time.perf_counter() - self.since) * 1000
+        self.timings_ms[name] = passed - sum(self.timings_ms.values())
 
     def write(self, token: int, ends: Collection[int]) -> bool:
         """Pass on what the token completes; whether it was the last."""
         if not self.written:
-            self.mark("first_token")
+            self.mark("prefill")
         self.written += 1
         if token in ends:
             self.finish(truncated=False)

@@ -14,6 +14,7 @@ from retrieval.documents import ScoredPassage
 from router.intents import Route
 from serving.answers import NOT_IN_DOCUMENTS, Message
 from serving.evidence import Evidence
+from serving.instructions_in_text import looks_like_instruction
 
 CountTokens = Callable[[str], int]
 
@@ -36,8 +37,8 @@ _HYBRID = "\nYou may compare, explain and recommend; every fact that you build o
 class Prompt:
     """What a generator reads. `passages[n - 1]` is the passage that marker [n] stands for.
 
-    `evidence` holds the passages' best units; `dropped` counts the passages that the token budget
-    left no room for.
+    `evidence` holds the passages' best units, without those that speak to a model; `dropped` counts
+    the passages that the token budget left no room for; `tokens` is the size of all.
     """
 
     system: str
@@ -46,6 +47,7 @@ class Prompt:
     passages: tuple[ScoredPassage, ...] = ()
     evidence: tuple[Evidence, ...] = ()
     dropped: int = 0
+    tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +81,16 @@ class PromptBuilder:
                 break
             left -= tokens
             blocks.append(block)
+        recent = self._recent(turns, left)
+        earlier = sum(self.count_tokens(message.content) for message in recent[:-1])
         return Prompt(
             system="\n\n".join([head, *blocks]),
-            messages=self._recent(turns, left),
+            messages=recent,
             question=turns[-1].content,
             passages=tuple(passages[: len(blocks)]),
-            evidence=tuple(evidence),
+            evidence=tuple(item for item in evidence if not looks_like_instruction(item.unit.text)),
             dropped=len(passages) - len(blocks),
+            tokens=self.budget - left + earlier,
         )
 
     def _recent(self, turns: Sequence[Message], left: int) -> tuple[Message, ...]:
@@ -95,6 +100,8 @@ class PromptBuilder:
             if left < 0:
                 break
             kept.append(message)
+        while kept[-1].role == "assistant":  # what it answered to did not fit
+            kept.pop()
         return tuple(reversed(kept))
 
 

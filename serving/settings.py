@@ -85,6 +85,10 @@ class Settings(BaseSettings):
     openai_model: str | None = None
     openai_api_key: SecretStr = SecretStr("none")
     openai_adapters: Mapping[str, str] = {}  # voice -> the server's model name for it
+    fallback_openai_base_url: str | None = None  # asked when what `generator` wrote is not released
+    fallback_openai_model: str | None = None
+    fallback_openai_api_key: SecretStr = SecretStr("none")
+    fallback_openai_adapters: Mapping[str, str] = {}
     prompt_tokens: int = Field(default=3000, ge=256)
     passages_per_prompt: int = Field(default=6, ge=1, le=20)
     max_new_tokens: int = Field(default=512, ge=1)
@@ -155,6 +159,10 @@ def _inconsistencies(settings: Settings) -> list[str]:
         for name in ("openai_base_url", "openai_model"):
             if not getattr(settings, name):
                 problems.append(f"generator = openai needs {name}")
+    if bool(settings.fallback_openai_base_url) != bool(settings.fallback_openai_model):
+        problems.append("fallback_openai_base_url and fallback_openai_model go together; set both")
+    elif settings.fallback_openai_model and settings.generator is GeneratorKind.EXTRACTIVE:
+        problems.append("a fallback needs a generator before it: transformers or openai")
     if settings.store is StoreKind.QDRANT:
         if not settings.qdrant_url:
             problems.append("store = qdrant needs qdrant_url, such as http://localhost:6333")

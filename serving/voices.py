@@ -53,7 +53,7 @@ class Voices:
     def shown(
         self, request: ChatRequest, question: Vectors | None, adapters: Collection[str]
     ) -> ChatRequest:
-        """The request as the generator should get it: a voice without an adapter as its examples.
+        """The request, with the examples of a voice that has no adapter.
 
         `question` is the (d,) vector of what is asked; without it the first examples are taken.
 
@@ -63,13 +63,13 @@ class Voices:
         name = request.adapter
         if name is None or name in adapters:
             return request
-        turns = [
+        turns = tuple(
             Message(str(message.role), message.content)
             for example in self._nearest(self._voice(name), question)
             for message in example.messages
             if message.role is not Role.SYSTEM
-        ]
-        return replace(request, adapter=None, messages=(*turns, *request.messages))
+        )
+        return replace(request, examples=turns)
 
     def _nearest(self, voice: _Voice, question: Vectors | None) -> list[Example]:
         """The most similar last."""

@@ -151,7 +151,11 @@ def _assemble(
         evidence=EvidenceFinder(embedder),
         answerability=answerability,
         prompts=PromptBuilder(count_tokens=generator.count_tokens, budget=settings.prompt_tokens),
-        writer=Writer(generator=generator, quoting=quoting),
+        writer=Writer(
+            generator=generator,
+            quoting=quoting,
+            fallbacks=_fallbacks(settings, quoting),
+        ),
         passages_per_prompt=settings.passages_per_prompt,
         voices=Voices(settings.voices_folder, embedder),
     )
@@ -185,6 +189,19 @@ def _generator(settings: Settings, quoting: ExtractiveGenerator) -> Generator:
             count_tokens=quoting.count_tokens,
         )
     return quoting
+
+
+def _fallbacks(settings: Settings, quoting: ExtractiveGenerator) -> tuple[Generator, ...]:
+    if not settings.fallback_openai_model:
+        return ()
+    fallback = OpenAIGenerator(
+        base_url=settings.fallback_openai_base_url or "",
+        model=settings.fallback_openai_model,
+        api_key=settings.fallback_openai_api_key.get_secret_value(),
+        adapters=settings.fallback_openai_adapters,
+        count_tokens=quoting.count_tokens,
+    )
+    return (fallback,)
 
 
 def _open_store(settings: Settings, embedder: Embedder) -> Store:

@@ -142,7 +142,7 @@ def _texts(count_tokens: Callable[[str], int], chats: Chats) -> list[str]:
 def _write(generator: Generator, request: GenerationRequest) -> Written:
     *pieces, last = generator.stream(request)
     text = "".join(piece.text for piece in pieces)
-    return Written(text, last.usage or Usage(0, 0), last.timings_ms.get("first_token", 0.0))
+    return Written(text, last.usage or Usage(0, 0), sum(last.timings_ms.values()))
 
 
 def _apart(

@@ -9,6 +9,7 @@ from typing import Any
 from retrieval.documents import Document, ScoredPassage
 from retrieval.ingest import Ingested, Outcome
 from serving.answers import Answer, Citation
+from serving.instructions_in_text import looks_like_instruction
 from serving.wiring import Twofold
 
 
@@ -85,6 +86,12 @@ def details(answer: Answer, base_url: str, twofold: Twofold) -> dict[str, Any]:
         "score": routing.score,
         "outcome": answer.outcome,
         "answerability": answer.answerability,
+        "query": answer.query,
+        "stage": answer.stage,
+        "grounded": answer.grounded,
+        "rerouted": answer.rerouted,
+        "unsupported": answer.unsupported,
+        "dropped_passages": answer.dropped_passages,
         "extractive": answer.extractive,
         "adapter": answer.adapter,
         "citations": [_citation(citation, base_url) for citation in answer.citations],
@@ -93,7 +100,7 @@ def details(answer: Answer, base_url: str, twofold: Twofold) -> dict[str, Any]:
         "models": {
             "embedder": twofold.embedder.name,
             "reranker": twofold.reranker.name if twofold.reranker else None,
-            "generator": twofold.assistant.writer.generator.name,
+            "generator": answer.generator or twofold.assistant.writer.generator.name,
         },
         "timings_ms": {name: round(ms, 2) for name, ms in answer.timings_ms.items()},
     }
@@ -105,7 +112,7 @@ def model(name: str) -> dict[str, Any]:
 
 
 def passage(hit: ScoredPassage) -> dict[str, Any]:
-    """A found passage with its scores and ranks."""
+    """A found passage with its scores and ranks; `flagged` if it speaks to a language model."""
     return {
         "passage_id": hit.passage.id,
         "document_id": hit.passage.document_id,
@@ -115,6 +122,7 @@ def passage(hit: ScoredPassage) -> dict[str, Any]:
         "source": hit.source,
         "collection": hit.collection,
         "text": hit.passage.text,
+        "flagged": looks_like_instruction(hit.passage.text),
         "start": hit.passage.start,
         "end": hit.passage.end,
         "score": hit.score,

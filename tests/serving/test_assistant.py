@@ -428,11 +428,11 @@ def test_generator_that_cites_nothing_is_replaced_by_quotes(system: Twofold) -> 
 
 
 def test_invented_marker_is_cut(system: Twofold) -> None:
-    generator = ScriptedGenerator("It costs 60 euros [7]. A suitcase may weigh 23 kg [1].")
+    generator = ScriptedGenerator("Happy to help [7]! A suitcase may weigh 23 kg [1].")
     _, answer = ask(vary(system, generator=generator))
 
     assert len(answer.passages) == 3
-    assert answer.text == "It costs 60 euros. A suitcase may weigh 23 kg [1]."
+    assert answer.text == "Happy to help! A suitcase may weigh 23 kg [1]."
     assert [citation.marker for citation in answer.citations] == [1]
 
 
@@ -448,12 +448,15 @@ def test_refusal_with_a_marker_cites_nothing(system: Twofold) -> None:
 
 @pytest.mark.parametrize(("limit", "cited"), [(1, {1}), (2, {1, 2}), (3, {1, 2, 3})])
 def test_number_of_cited_passages_is_limited(system: Twofold, limit: int, cited: set[int]) -> None:
-    generator = ScriptedGenerator("One [1]. Two [2]. Three [3]. One more [1].")
+    generator = ScriptedGenerator(
+        "A second suitcase costs 60 euros [1]. A cat may travel in the cabin [2]. "
+        "The lounge opens at 05:30 [3]. A suitcase may weigh 23 kg [1]."
+    )
     _, written = ask(vary(system, generator=generator), max_citations=limit)
     _, quoted = ask(system, max_citations=limit)
 
     assert {citation.marker for citation in written.citations} == cited
-    assert written.text.endswith("One more [1].")
+    assert written.text.endswith("A suitcase may weigh 23 kg [1].")
     assert {citation.marker for citation in quoted.citations} == cited
 
 

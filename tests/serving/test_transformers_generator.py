@@ -401,7 +401,8 @@ def test_first_use_of_an_adapter_is_timed(models: Path) -> None:
         )
 
     assert first["adapter_load"] > 0
-    assert first["first_token"] > first["queue"] + first["adapter_load"]
+    assert first["prefill"] > 0
+    assert first["queue"] >= 0
     assert "adapter_load" not in again
 
 

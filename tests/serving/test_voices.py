@@ -69,19 +69,20 @@ def test_nearest_example_stands_right_before_the_conversation(
     voices: Voices, embedder: SwitchableEmbedder
 ) -> None:
     shown = voices.shown(asked(), vector(embedder), [])
-    *_, question, answer = shown.messages[: -len(asked().messages)]
+    assert shown.examples is not None
+    *_, question, answer = shown.examples
 
     assert (question, answer) == (Message("user", PAIRS[1][0]), Message("assistant", PAIRS[1][1]))
-    assert shown.messages[-2:] == asked().messages
-    assert shown.adapter is None
-    assert len(shown.messages) == 2 * len(PAIRS) + 2
+    assert len(shown.examples) == 2 * len(PAIRS)
+    assert shown.messages == asked().messages
+    assert shown.adapter == "pirate"
 
 
 def test_examples_are_at_most_so_many(tmp_path: Path, embedder: SwitchableEmbedder) -> None:
     write(tmp_path / "voices" / "many.jsonl", [(f"Question {n}?", "Aye.") for n in range(30)])
     shown = Voices(tmp_path / "voices", embedder).shown(asked("many"), vector(embedder), [])
 
-    assert len(shown.messages) == 2 * SHOWN + 2
+    assert len(shown.examples or ()) == 2 * SHOWN
 
 
 def test_system_turns_of_examples_are_left_out(
@@ -92,7 +93,7 @@ def test_system_turns_of_examples_are_left_out(
     (tmp_path / "one.jsonl").write_text(json.dumps(row))
     shown = Voices(tmp_path, embedder).shown(asked("one"), vector(embedder), [])
 
-    assert [message.content for message in shown.messages[:2]] == ["Hi.", "Ahoy!"]
+    assert [message.content for message in shown.examples or ()] == ["Hi.", "Ahoy!"]
 
 
 def test_adapter_of_the_same_name_wins(voices: Voices, embedder: SwitchableEmbedder) -> None:
@@ -123,7 +124,7 @@ def test_examples_are_embedded_once_and_again_when_the_file_changes(
 
     assert once == 1 + len(PAIRS)
     assert embedder.embedded == once + 1
-    assert shown.messages[1].content == "Arr."
+    assert [message.content for message in shown.examples or ()] == ["May my cat fly?", "Arr."]
 
 
 @pytest.mark.parametrize("down_from_the_start", [True, False])
@@ -135,7 +136,7 @@ def test_without_vectors_the_first_examples_stand_in(
     embedder.down = True
     shown = voices.shown(asked(), None, [])
 
-    assert shown.messages[-4].content == PAIRS[0][0]
+    assert [message.content for message in shown.examples or ()][-2:] == list(PAIRS[0])
 
 
 def test_damaged_file_is_named(voices: Voices, tmp_path: Path) -> None:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
-from serving.answers import NOT_IN_DOCUMENTS, ChatRequest, Message, Usage
+from serving.answers import NOT_IN_DOCUMENTS, ChatRequest, Message, Stage, Usage
 from serving.clock import Clock
 from serving.errors import GeneratorError
 from serving.evidence import Evidence
 from serving.extractive_generator import ExtractiveGenerator
 from serving.generation import GenerationRequest, Generator, Piece, ScriptedGenerator
 from serving.prompts import Prompt
+from serving.release import Written
 from serving.sentences import units
-from serving.writing import Writer, Written
+from serving.writing import Writer
 from tests.serving.test_citations import PETS, hit
 
 
@@ -52,7 +54,10 @@ def write(
     writer = Writer(
         generator=generator, quoting=ExtractiveGenerator(lambda text: len(text.split()))
     )
-    request = request or ChatRequest(messages=prompt.messages)
+    return finish(writer, request or ChatRequest(messages=prompt.messages), prompt)
+
+
+def finish(writer: Writer, request: ChatRequest, prompt: Prompt) -> tuple[list[str], Written]:
     stream = writer.write(request, prompt, Clock())
     shown = []
     while True:
@@ -67,19 +72,21 @@ def said(text: str) -> tuple[list[str], Written]:
     return write(ScriptedGenerator(text), a_prompt(PETS, PETS, PETS))
 
 
-def test_text_is_held_until_it_cites_and_flows_from_then_on() -> None:
-    shown, written = said("At most 8 kg [1]. It stays closed.")
+def test_text_is_held_until_a_sentence_is_borne_out_and_flows_by_sentences() -> None:
+    shown, written = said("Good morning! At most 8 kg [1]. It stays closed [1].")
 
-    assert shown == ["At most 8 kg [1].", " It", " stays", " closed."]
+    assert shown == ["Good morning! At most 8 kg [1].", " It stays closed [1]."]
     assert written.text == "".join(shown)
+    assert written.stage is Stage.MODEL
+    assert written.unsupported == 0
     assert not written.extractive
 
 
 def test_without_passages_text_flows_at_once() -> None:
-    shown, written = write(ScriptedGenerator("Good morning to you"), a_prompt())
+    shown, written = write(ScriptedGenerator("Good morning to you. How are you?"), a_prompt())
 
-    assert len(shown) > 1
-    assert written.text == "Good morning to you"
+    assert shown == ["Good morning to you.", " How are you?"]
+    assert written.text == "".join(shown)
     assert written.degraded == ()
 
 
@@ -103,7 +110,7 @@ def test_refusal_is_shown_alone_in_our_words(text: str) -> None:
 
 
 def test_answer_that_opens_like_a_refusal_is_kept() -> None:
-    text = "The documents don't say whether cats may sit on laps, but a carrier weighs 8 kg [1]."
+    text = "The documents don't say whether cats may sit on laps. A carrier weighs 8 kg [1]."
 
     assert said(text)[1].text == text
 
@@ -149,12 +156,12 @@ def test_failure_before_first_text_is_replaced_by_quotations() -> None:
 
 
 def test_failure_after_first_text_is_raised() -> None:
-    generator = Pieces(Piece("8 kg [1]. "), Piece("It"), GeneratorError("gone"))
+    generator = Pieces(Piece("It weighs 8 kg [1]. "), Piece("It"), GeneratorError("gone"))
     stream = Writer(generator, generator).write(
         ChatRequest(messages=(Message("user", "?"),)), a_prompt(PETS), Clock()
     )
 
-    assert next(stream) == "8 kg [1]."
+    assert next(stream) == "It weighs 8 kg [1]."
     with pytest.raises(GeneratorError, match="gone"):
         list(stream)
 
@@ -167,7 +174,8 @@ def test_failure_without_passages_is_raised() -> None:
 def test_usage_and_length_limit_are_passed_on() -> None:
     usage = Usage(12, 3)
     _, written = write(
-        Pieces(Piece("8 kg [1] and"), Piece("", usage=usage, truncated=True)), a_prompt(PETS)
+        Pieces(Piece("It weighs 8 kg [1] and"), Piece("", usage=usage, truncated=True)),
+        a_prompt(PETS),
     )
 
     assert written.usage == usage
@@ -184,7 +192,7 @@ def test_cancelled_request_is_not_answered_by_quotations() -> None:
 
 
 def test_generator_gets_what_the_request_asks_for() -> None:
-    generator = ScriptedGenerator("8 kg [1].")
+    generator = ScriptedGenerator("It weighs 8 kg [1].")
     request = ChatRequest(messages=(Message("user", "?"),), adapter="skylark", max_citations=2)
     write(generator, a_prompt(PETS), request)
     (asked,) = generator.requests
@@ -202,3 +210,129 @@ def test_brackets_of_a_quoted_text_are_no_markers(words: str) -> None:
 
     assert written.text == f"Page 1: “{words}” [1]"
     assert [marker.start for marker in written.markers] == [written.text.rindex("[1]")]
+
+
+def test_unsupported_sentence_is_never_shown_and_the_source_is_quoted() -> None:
+    shown, written = said("It weighs at most 9 kg [1]. It stays closed [1].")
+
+    assert "9 kg" not in "".join(shown)
+    assert written.text.startswith("Page 1: “")
+    assert written.stage is Stage.QUOTED
+    assert written.extractive
+    assert written.unsupported == 1
+    assert written.degraded == ("grounding",)
+
+
+def test_next_generator_is_asked_before_the_source_is_quoted() -> None:
+    first = ScriptedGenerator("It weighs 9 kg [1].", adapters=["skylark"])
+    second = ScriptedGenerator("It weighs at most 8 kg [1].")
+    writer = Writer(first, ExtractiveGenerator(len), fallbacks=(second,))
+    request = ChatRequest(messages=(Message("user", "?"),), adapter="skylark")
+    shown, written = finish(writer, request, a_prompt(PETS))
+
+    assert shown == ["It weighs at most 8 kg [1]."]
+    assert written.stage is Stage.MODEL
+    assert written.unsupported == 1
+    assert written.adapter is None
+    assert "voice" in written.degraded
+    assert second.requests[0].adapter is None
+
+
+def test_next_generator_is_asked_when_the_first_fails() -> None:
+    second = ScriptedGenerator("It weighs at most 8 kg [1].")
+    writer = Writer(Pieces(GeneratorError("gone")), ExtractiveGenerator(len), (second,))
+    _, written = finish(writer, ChatRequest(messages=(Message("user", "?"),)), a_prompt(PETS))
+
+    assert written.text == "It weighs at most 8 kg [1]."
+    assert written.degraded == ("generator",)
+
+
+def test_answer_that_goes_wrong_later_ends_there() -> None:
+    shown, written = said("It weighs at most 8 kg [1]. It costs €99 [1]. It stays closed [1].")
+
+    assert shown == ["It weighs at most 8 kg [1]."]
+    assert written.stage is Stage.MODEL
+    assert written.unsupported == 1
+
+
+def test_source_is_added_when_what_was_shown_cites_another_passage() -> None:
+    prompt = a_prompt("A parrot flies as freight.", "The carrier stays closed.")
+    text = "The carrier stays closed [2]. A parrot costs €99 [1]."
+    shown, written = write(ScriptedGenerator(text), prompt)
+
+    assert shown[0] == "The carrier stays closed [1]."
+    assert "\n\nPage 1: “A parrot flies as freight.” [2]" in written.text
+    assert [marker.passage for marker in written.markers][:2] == [2, 1]
+    assert [written.text[m.start : m.end] for m in written.markers][:2] == ["[1]", "[2]"]
+    assert written.stage is Stage.QUOTED
+    assert not written.extractive
+
+
+def test_uncited_remark_is_left_out_and_the_answer_goes_on() -> None:
+    shown, written = said("Carriers are a matter of taste. It weighs at most 8 kg [1].")
+
+    assert shown == ["It weighs at most 8 kg [1]."]
+    assert written.unsupported == 1
+    assert written.degraded == ()
+
+
+def test_uncited_fact_ends_the_answer() -> None:
+    _, written = said("A carrier costs €99. It weighs at most 8 kg [1].")
+
+    assert written.stage is Stage.QUOTED
+
+
+def test_nothing_to_quote_is_said_not_to_be_there() -> None:
+    prompt = a_prompt(PETS)
+    bare = Prompt(prompt.system, prompt.messages, prompt.question, prompt.passages, evidence=())
+    shown, written = write(ScriptedGenerator("It weighs 99 kg [1]."), bare)
+
+    assert shown == [NOT_IN_DOCUMENTS]
+    assert written.refused
+    assert written.stage is Stage.REFUSED
+    assert written.markers == []
+
+
+def test_greeting_of_a_generator_that_fails_is_not_shown() -> None:
+    shown, _ = said("Good morning! It weighs 99 kg [1].")
+
+    assert "morning" not in "".join(shown)
+
+
+def test_table_is_shown_as_a_whole_or_not_at_all() -> None:
+    table = "| What | Most |\n|---|---|\n| carrier weighs | 8 kg |\n[1]"
+    shown, _ = said(table)
+    wrong, written = said(table.replace("8 kg", "9 kg"))
+
+    assert shown == [table]
+    assert "| What" not in "".join(wrong)
+    assert written.unsupported == 1
+
+
+def test_sentence_beyond_the_limit_of_citations_is_left_out() -> None:
+    prompt = a_prompt("A parrot flies as freight.", "The carrier stays closed.")
+    request = ChatRequest(messages=prompt.messages, max_citations=1)
+    text = "A parrot flies as freight [1]. The carrier stays closed [2]."
+    shown, written = write(ScriptedGenerator(text), prompt, request)
+
+    assert shown == ["A parrot flies as freight [1]."]
+    assert written.unsupported == 0
+
+
+def test_free_text_stops_before_a_fact() -> None:
+    text = "What a lovely cat! A cabin place costs €65. See you."
+    shown, written = write(ScriptedGenerator(text), a_prompt())
+
+    assert shown == ["What a lovely cat!"]
+    assert written.stopped
+    assert written.unsupported == 1
+
+
+def test_tokens_of_a_generator_that_was_stopped_are_counted() -> None:
+    prompt = replace(a_prompt(PETS), tokens=50)
+    generator = Pieces(Piece("It weighs 9 kg [1]."), Piece(" It"), Piece(" stays"), Piece("."))
+    writer = Writer(generator, ScriptedGenerator("", adapters=()))
+    _, written = finish(writer, ChatRequest(messages=prompt.messages), prompt)
+
+    assert written.usage.prompt_tokens >= 50
+    assert written.usage.completion_tokens >= 2

@@ -27,7 +27,7 @@ class Pausing(ScriptedGenerator):
         self.requests.append(request)
         time.sleep(PAUSE_S)
         yield Piece(request.prompt.system[:5])
-        timings = {"first_token": PAUSE_S * 1000}
+        timings = {"prefill": PAUSE_S * 1000}
         if request.adapter and len(self.requests) <= 2:
             timings["adapter_load"] = 7.0
         yield Piece("", usage=Usage(20, 10), timings_ms=timings)
