@@ -159,7 +159,7 @@ def test_voice_with_enough_examples_is_told_to_train(
 def test_voice_of_examples_answers_as_an_adapter_would(
     tmp_path: Path, embedder: SwitchableEmbedder
 ) -> None:
-    generator = ScriptedGenerator("Sixty euros, ahoy [1].", adapters=["skylark"])
+    generator = ScriptedGenerator("A second suitcase costs 60 euros [1].", adapters=["skylark"])
     with open_system(tmp_path, embedder=embedder) as opened:
         write(tmp_path / "voices" / "pirate.jsonl")
         system = vary(opened, generator=generator)
