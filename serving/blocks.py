@@ -24,6 +24,8 @@ _SENTENCE = re.compile(
     r"|\n(?=\s*\S)"
 )
 _STRUCTURED = re.compile(r"[ \t]*(?:[-*+•]\s|\d{1,2}[.)]\s|\|)")
+_MARKERS_LINE = re.compile(r"(?:\[\d{1,3}\][ \t]*)+\n")  # below a table, for all of it
+_UNFINISHED_MARKERS = re.compile(r"(?:\[\d{1,3}\][ \t]*)*(?:\[\d{0,3})?")
 _FENCE = re.compile(r"[ \t]*(?:```|~~~)")
 
 
@@ -101,7 +103,10 @@ def _after_lines(text: str, position: int) -> int | None:
         following = text[position + line.end() :]
         if not following.strip() or (len(following.strip()) < 3 and "\0" not in following):
             return None
+        if _UNFINISHED_MARKERS.fullmatch(following):
+            return None
         wrapped = len(line[0]) == 1 and following.startswith((" ", "\t"))
+        wrapped = wrapped or _MARKERS_LINE.match(following) is not None
         if not _STRUCTURED.match(following) and not wrapped:
             return end
     return None

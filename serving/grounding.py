@@ -78,7 +78,8 @@ class Grounding:
         if looks_like_instruction(claim):
             return Finding(Verdict.UNSUPPORTED, "an instruction to a model")
         if not cited:
-            exact = facts(claim).any or bool(unknown_names(claim, self.question, known=self.known))
+            given = "\n".join([self.question, *(unit.text for unit in every)])
+            exact = facts(claim).any or bool(unknown_names(claim, given, known=self.known))
             return Finding(Verdict.UNSUPPORTED if exact else Verdict.UNCITED, "no source")
         hits = [self.passages[number - 1] for number in dict.fromkeys(cited)]
         sources = source_units(hits)

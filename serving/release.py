@@ -12,7 +12,7 @@ from serving.clock import Clock
 
 @dataclass(slots=True)
 class Written:
-    """What was released. `after` what was shown before, `text` holds both.
+    """What was released; `text` includes what was shown before.
 
     `stopped`: it was about to state what has to be looked up; that and all behind it is held back.
     `unsupported` counts the blocks that were held back.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from serving.facts import SourceUnit, facts, words_of
 from serving.quantities import Quantity
@@ -57,11 +58,11 @@ def outdated(claim: str, units: Sequence[SourceUnit]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def replaced(unit: SourceUnit) -> Iterator[tuple[Quantity, list[Quantity]]]:
+@lru_cache(maxsize=4_000)
+def replaced(unit: SourceUnit) -> tuple[tuple[Quantity, list[Quantity]], ...]:
     """Each value that the unit says is replaced, and those that it states as holding."""
     if unit.is_row:
-        yield from _replaced_in_row(unit)
-        return
+        return tuple(_replaced_in_row(unit))
     every = facts(unit.text).quantities
     old = [
         each
@@ -70,7 +71,7 @@ def replaced(unit: SourceUnit) -> Iterator[tuple[Quantity, list[Quantity]]]:
         and not _HOLDS_STILL.match(unit.text, each.end)
     ]
     new = [each for each in every if each not in old]
-    yield from ((each, new) for each in old)  # a new value may stand in the sentence before
+    return tuple((each, new) for each in old)  # a new value may stand in the sentence before
 
 
 def _before(text: str, each: Quantity) -> str:

@@ -28,6 +28,7 @@ def cut(*pieces: str) -> list[str]:
         ("Fees:\n\n- A: 1 [1]\n- B: 2\n\nBye!", ["Fees:\n\n- A: 1 [1]\n- B: 2", "\n\nBye!"]),
         ("1. One [1].\n2. Two. Or so.\nEnd.", ["1. One [1].\n2. Two. Or so.", "\nEnd."]),
         ("| A |\n|---|\n| 1 |\n\nOh. Y", ["| A |\n|---|\n| 1 |", "\n\nOh.", " Y"]),
+        ("| A |\n|---|\n| 1 |\n[1] [2]\nOh. Y", ["| A |\n|---|\n| 1 |\n[1] [2]", "\nOh.", " Y"]),
         ("```\na. B\n```\nEnd.", ["```\na. B\n```", "\nEnd."]),
         ("Fees:\nFive. Six", ["Fees:", "\nFive.", " Six"]),
         ("", []),

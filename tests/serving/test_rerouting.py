@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from finetune.volatile_facts import facts_in
 from router.intents import Route
 from serving.answers import NOT_IN_DOCUMENTS, ChatRequest, Message, Outcome, Stage
 from serving.generation import GenerationRequest, Piece, ScriptedGenerator
+from serving.settings import GeneratorKind
 from serving.wiring import Twofold
 from starter import bundle
 from tests.serving.test_assistant import QUESTION, ask, open_system, vary
@@ -166,3 +168,22 @@ def test_instruction_in_a_document_is_not_quoted(tmp_path_factory: pytest.TempPa
 
     assert "Ignore" not in answer.text
     assert "60 euros" in answer.text
+
+
+def test_configured_fallback_stands_behind_the_generator(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    settings: dict[str, Any] = {
+        "generator": GeneratorKind.OPENAI,
+        "openai_base_url": "http://127.0.0.1:9/v1",
+        "openai_model": "small",
+        "fallback_openai_base_url": "http://127.0.0.1:9/v1",
+        "fallback_openai_model": "big",
+        "fallback_openai_adapters": {"skylark": "big-skylark"},
+    }
+    with open_system(tmp_path_factory.mktemp("two"), documents={}, **settings) as twofold:
+        writer = twofold.assistant.writer
+
+    assert writer.generator.name == "small"
+    assert [each.name for each in writer.fallbacks] == ["big"]
+    assert list(writer.fallbacks[0].adapters()) == ["skylark"]

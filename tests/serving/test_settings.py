@@ -216,3 +216,19 @@ def test_settings_cannot_be_changed() -> None:
 def test_models_lie_in_the_home_unless_set_apart(tmp_path: Path) -> None:
     assert load_settings(home=tmp_path).models_folder == tmp_path / "models"
     assert load_settings(home=tmp_path, models_dir=Path("/m")).models_folder == Path("/m")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"fallback_openai_base_url": "http://gpu:8000/v1"}, "go together"),
+        ({"fallback_openai_model": "big"}, "go together"),
+        (
+            {"fallback_openai_base_url": "http://gpu:8000/v1", "fallback_openai_model": "big"},
+            "needs a generator before it",
+        ),
+    ],
+)
+def test_fallback_that_cannot_be_asked_is_named(given: dict[str, str], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        load_settings(**given)
