@@ -45,9 +45,8 @@ _PATTERNS = tuple(
         r"|original |full )?"
         r"(?:instructions|prompt)|prompt (?:above|text)|secret (?:key|password)|previous (?:prompt"
         r"|instructions|text|message))\b",
-        r"\b(?:when|if) (?:you|the (?:ai|assistant|model)) (?:are asked|is asked|read|process"
-        r"|summari[sz]e"
-        r"|answer)\b[^.\n]{0,60}\b(?:answer|reply|respond|say|write|tell|include|add)\b",
+        r"\b(?:when|if) (?:you|the (?:ai|assistant|model)) (?:are asked|is asked|reads?"
+        r"|process(?:es)?|summari[sz]es?|answers?)\b[^.\n]{0,60}\b(?:answer|reply|respond|say|write|tell|include|add)\b",
         # Words for a machine reader.
         r"\b(?:dear|attention|note to|message to|instructions? (?:for|to)|important for) (?:the "
         r"|any |all )?"

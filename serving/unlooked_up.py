@@ -26,7 +26,8 @@ _THING = (
     r"(?:refund\w*|reimburs\w*|compensat\w*|vouchers?|credits?|rebook\w*|upgrad\w*|baggage|bags?"
     r"|luggage"
     r"|suitcases?|carry-on|cancel\w*|check[- ]?in|money back|discount\w*|fees?|charges?|surcharges?"
-    r"|allowances?|waive\w*|free|lounge access|insurance|allowed|permitted|entitled|eligible"
+    r"|allowances?|waive\w*|free(?! to\b)|lounge access"
+    r"|insurance|allowed|permitted|entitled|eligible"
     r"|required"
     r"|covered|included|valid|transferable|refundable|hotel|meal|taxi)"
 )

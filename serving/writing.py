@@ -26,6 +26,8 @@ from serving.release import Release, Written
 from serving.unlooked_up import unlooked_up
 from serving.voice_only import tells_silence
 
+MAX_REMARKS = 3  # uncited sentences of one generator that are left out before it is stopped
+
 logger = logging.getLogger(__name__)
 
 
@@ -88,7 +90,7 @@ class _Run:
         """Release what the passages bear out; return whether that is an answer or a refusal."""
         self.written.generator = generator.name
         grounding = Grounding(self.prompt.passages, self.prompt.question, self._known_names())
-        held, silent, cited, stopped = "", False, False, False
+        held, silent, cited, stopped, remarks = "", False, False, False, 0
         with closing(self._blocks(generator, self.written.adapter)) as blocks:
             for block in blocks:
                 with self.release.clock.stage("grounding"):
@@ -106,7 +108,8 @@ class _Run:
                 else:
                     logger.info("held back: %s: %s", finding.reason, block.strip())
                     self.written.unsupported += 1
-                    if finding.verdict is Verdict.UNSUPPORTED:
+                    remarks += 1
+                    if finding.verdict is Verdict.UNSUPPORTED or remarks > MAX_REMARKS:
                         stopped = True
                         break
                 if held and self.release.began:

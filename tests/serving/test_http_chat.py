@@ -234,7 +234,7 @@ def test_sampling_is_passed_on_within_the_servers_limit(served: Served) -> None:
 def test_truncated_text_finishes_by_length(served: Served) -> None:
     class Cut(ScriptedGenerator):
         def stream(self, request: GenerationRequest) -> Iterator[Piece]:
-            yield Piece("Sixty [1] and")
+            yield Piece("It costs 60 euros [1] and")
             yield Piece("", truncated=True)
 
     served.use(Cut(""))
@@ -497,7 +497,7 @@ def leave_after(served: Served, *, seconds: float, stream: bool) -> None:
 
 
 def test_client_that_leaves_in_mid_stream_stops_the_generator(served: Served) -> None:
-    generator = SlowGenerator("Sixty [1]. " + "And more. " * 400)
+    generator = SlowGenerator("Sixty [1]. " + "And it costs 60 euros [1]. " * 400)
     served.use(generator)
     leave_when(served, "And")
 
@@ -507,7 +507,7 @@ def test_client_that_leaves_in_mid_stream_stops_the_generator(served: Served) ->
 
 
 def test_next_question_to_a_generator_that_was_left_is_answered(served: Served) -> None:
-    generator = SlowGenerator("Sixty [1]. " + "And more. " * 400)
+    generator = SlowGenerator("Sixty [1]. " + "And it costs 60 euros [1]. " * 400)
     served.use(generator)
     gc.disable()  # what is left to it is left to chance
     try:
@@ -520,7 +520,7 @@ def test_next_question_to_a_generator_that_was_left_is_answered(served: Served) 
 
 
 def test_client_that_leaves_a_whole_answer_stops_the_generator(served: Served) -> None:
-    generator = SlowGenerator("Sixty [1]. " + "And more. " * 400)
+    generator = SlowGenerator("Sixty [1]. " + "And it costs 60 euros [1]. " * 400)
     served.use(generator)
     leave_after(served, seconds=0.3, stream=False)
 

@@ -336,3 +336,12 @@ def test_tokens_of_a_generator_that_was_stopped_are_counted() -> None:
 
     assert written.usage.prompt_tokens >= 50
     assert written.usage.completion_tokens >= 2
+
+
+def test_generator_that_rambles_is_stopped() -> None:
+    generator = ScriptedGenerator("It weighs at most 8 kg [1]. " + "It is all a matter of taste. " * 400)
+    _, written = write(generator, a_prompt(PETS))
+
+    assert written.text == "It weighs at most 8 kg [1]."
+    assert written.unsupported == 4
+    assert written.usage.completion_tokens < 50
