@@ -339,7 +339,9 @@ def test_tokens_of_a_generator_that_was_stopped_are_counted() -> None:
 
 
 def test_generator_that_rambles_is_stopped() -> None:
-    generator = ScriptedGenerator("It weighs at most 8 kg [1]. " + "It is all a matter of taste. " * 400)
+    generator = ScriptedGenerator(
+        "It weighs at most 8 kg [1]. " + "It is all a matter of taste. " * 400
+    )
     _, written = write(generator, a_prompt(PETS))
 
     assert written.text == "It weighs at most 8 kg [1]."
