@@ -57,13 +57,15 @@ class Sampling:
 class ChatRequest:
     """A question with its conversation. `route` is None when the router decides.
 
-    `cancelled` is set when the client has left; whoever generates stops then.
+    `cancelled` is set when the client has left; whoever generates stops then. `examples` are turns
+    that show the voice `adapter`, where no adapter is trained for it; None: one is.
     """
 
     messages: tuple[Message, ...]
     scope: Scope = field(default_factory=Scope)
     route: Route | None = None
     adapter: str | None = None
+    examples: tuple[Message, ...] | None = None
     max_citations: int = MAX_CITATIONS
     sampling: Sampling = field(default_factory=Sampling)
     cancelled: threading.Event = field(default_factory=threading.Event)

@@ -21,6 +21,7 @@ from serving.evidence import Evidence, EvidenceFinder
 from serving.follow_up import standalone_query
 from serving.prompts import Prompt, PromptBuilder
 from serving.release import Written
+from serving.voices import Voices
 from serving.writing import Writer
 
 logger = logging.getLogger(__name__)
@@ -59,6 +60,7 @@ class Assistant:
     prompts: PromptBuilder
     writer: Writer
     passages_per_prompt: int
+    voices: Voices
 
     def answer(self, request: ChatRequest) -> Iterator[str | Answer]:
         """Pieces of text as they may be shown, and at the end the whole Answer.
@@ -77,6 +79,7 @@ class Assistant:
         if routing.intent is Intent.SMALL_TALK and not self.speaks:
             yield from self._introduce(request, routing, clock)
             return
+        request = self.voices.shown(request, vector, self.writer.generator.adapters())
         written, rerouted = Written(), False
         if routing.route is Route.FINE_TUNED and self.speaks:
             written, prompt = yield from self._write(request, routing, Grounds(query), clock)
@@ -147,6 +150,12 @@ class Assistant:
         """Whether a language model is configured."""
         return self.writer.generator.speaks
 
+    def voice_names(self) -> list[str]:
+        """What a request may name as its voice: adapters, and examples that a model is shown."""
+        adapters = list(self.writer.generator.adapters())
+        examples = self.voices.names() if self.speaks else []
+        return adapters + [name for name in examples if name not in adapters]
+
     def check(self, request: ChatRequest) -> None:
         """Refuse what cannot be served, before anything is computed."""
         if any(has_surrogates(message.content) for message in request.messages):
@@ -157,8 +166,8 @@ class Assistant:
             raise InvalidRequestError(
                 "the question is empty; write something to ask", param="messages"
             )
-        if request.adapter and request.adapter not in self.writer.generator.adapters():
-            known = ", ".join(self.writer.generator.adapters()) or "none"
+        if request.adapter and request.adapter not in self.voice_names():
+            known = ", ".join(self.voice_names()) or "none"
             raise UnknownAdapterError(
                 f"no adapter {request.adapter!r}; available: {known}", param="model"
             )
@@ -199,7 +208,7 @@ class Assistant:
         """Have it written, behind what was shown before."""
         with clock.stage("prompt"):
             prompt = self.prompts.build(
-                request.messages,
+                (*(request.examples or ()), *request.messages),
                 grounds.passages[: self.passages_per_prompt],
                 route=routing.route,
                 evidence=grounds.evidence,

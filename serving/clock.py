@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 
@@ -21,8 +21,12 @@ class Clock:
         try:
             yield
         finally:
-            elapsed = (time.perf_counter() - started) * 1000
-            self.timings_ms[name] = self.timings_ms.get(name, 0.0) + elapsed
+            self.add({name: (time.perf_counter() - started) * 1000})
+
+    def add(self, timings_ms: Mapping[str, float]) -> None:
+        """Stages that somebody else timed."""
+        for name, elapsed_ms in timings_ms.items():
+            self.timings_ms[name] = self.timings_ms.get(name, 0.0) + elapsed_ms
 
     def mark(self, name: str) -> None:
         """Milliseconds since the question came, kept from the first call for a name."""

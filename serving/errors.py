@@ -61,5 +61,11 @@ class GeneratorError(ServingError):
     code = "generator_unavailable"
 
 
+class GeneratorBusyError(GeneratorError):
+    """More answers are asked for than may wait for the language model."""
+
+    code = "server_busy"
+
+
 class SettingsError(Exception):
     """The settings cannot be used; lists every problem."""

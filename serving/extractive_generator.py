@@ -26,7 +26,7 @@ class ExtractiveGenerator:
     speaks = False
 
     def __init__(self, count_tokens: CountTokens) -> None:
-        self._count_tokens = count_tokens
+        self.count_tokens = count_tokens
 
     def adapters(self) -> Sequence[str]:
         """None: quoting has no voice."""
@@ -38,10 +38,10 @@ class ExtractiveGenerator:
         for piece in _quotes(request.prompt, limit=request.max_citations):
             if request.cancelled.is_set():
                 return
-            written += self._count_tokens(piece.text)
+            written += self.count_tokens(piece.text)
             yield piece
-        read = self._count_tokens(request.prompt.system) + sum(
-            self._count_tokens(message.content) for message in request.prompt.messages
+        read = self.count_tokens(request.prompt.system) + sum(
+            self.count_tokens(message.content) for message in request.prompt.messages
         )
         yield Piece("", usage=Usage(prompt_tokens=read, completion_tokens=written))
 

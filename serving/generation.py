@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -26,13 +26,16 @@ class GenerationRequest:
 class Piece:
     """Some text of the answer. The last piece carries the usage and whether length ended it.
 
-    `literal` text is a quotation: brackets in it are no markers.
+    `literal` text is a quotation: brackets in it are no markers. `timings_ms` of the last piece
+    says what its first token waited for: `queue`, `adapter_load` where an adapter was loaded for
+    it, and `prefill`.
     """
 
     text: str
     literal: bool = False
     usage: Usage | None = None
     truncated: bool = False
+    timings_ms: Mapping[str, float] = field(default_factory=dict)
 
 
 class Generator(Protocol):
@@ -50,6 +53,10 @@ class Generator(Protocol):
 
     def adapters(self) -> Sequence[str]:
         """Names that a request may give as its adapter."""
+        ...
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of a text, as the model counts them; an estimate where its tokenizer is away."""
         ...
 
     def stream(self, request: GenerationRequest) -> Iterator[Piece]:
@@ -75,6 +82,10 @@ class ScriptedGenerator:
     def adapters(self) -> Sequence[str]:
         """Those given to the constructor."""
         return self._adapters
+
+    def count_tokens(self, text: str) -> int:
+        """A word is a token."""
+        return len(text.split())
 
     def stream(self, request: GenerationRequest) -> Iterator[Piece]:
         """One piece a word; a word is a token."""

@@ -100,6 +100,8 @@ class PromptBuilder:
             if left < 0:
                 break
             kept.append(message)
+        while kept[-1].role == "assistant":  # what it answered to did not fit
+            kept.pop()
         return tuple(reversed(kept))
 
 

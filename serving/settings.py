@@ -77,6 +77,10 @@ class Settings(BaseSettings):
     generator: GeneratorKind = GeneratorKind.EXTRACTIVE
     language_model: str | None = None  # a folder or hub name, for generator = transformers
     nf4: bool = True  # 4-bit weights on CUDA
+    adapters_mib: int = Field(default=1024, ge=1)  # memory for adapters; unused ones leave first
+    voices_dir: Path | None = None  # NAME.jsonl with a voice's examples; default: home/voices
+    generation_batch: int = Field(default=16, ge=1, le=256)  # answers that are written at once
+    generation_queue: int = Field(default=16, ge=1)  # and that wait; more are turned away
     openai_base_url: str | None = None
     openai_model: str | None = None
     openai_api_key: SecretStr = SecretStr("none")
@@ -97,6 +101,11 @@ class Settings(BaseSettings):
     def models_folder(self) -> Path:
         """Where exported models are kept."""
         return self.models_dir or self.home / "models"
+
+    @property
+    def voices_folder(self) -> Path:
+        """Where voices lie that are examples only."""
+        return self.voices_dir or self.home / "voices"
 
 
 def load_settings(profile: str = DEFAULT_PROFILE, **overrides: Any) -> Settings:

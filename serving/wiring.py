@@ -37,6 +37,7 @@ from serving.openai_generator import OpenAIGenerator
 from serving.prompts import PromptBuilder
 from serving.settings import BUNDLED, GeneratorKind, Settings, StoreKind
 from serving.transformers_generator import TransformersGenerator
+from serving.voices import Voices
 from serving.writing import Writer
 from starter import bundle
 
@@ -80,6 +81,8 @@ def open_twofold(settings: Settings) -> Iterator[Twofold]:
         store = opened.enter_context(closing(_open_store(settings, embedder)))
         twofold = _assemble(settings, catalogue, store, embedder)
         opened.callback(twofold.ingestor.stop)
+        if isinstance(generator := twofold.assistant.writer.generator, TransformersGenerator):
+            opened.enter_context(closing(generator))
         twofold.ingestor.recover()
         if settings.starter_documents:
             _add_starter_documents(twofold)
@@ -141,18 +144,20 @@ def _assemble(
         return len(counting.encode(text, add_special_tokens=False).ids)
 
     quoting = ExtractiveGenerator(count_tokens)
+    generator = _generator(settings, quoting)
     assistant = Assistant(
         retriever=retriever,
         router=head,
         evidence=EvidenceFinder(embedder),
         answerability=answerability,
-        prompts=PromptBuilder(count_tokens=count_tokens, budget=settings.prompt_tokens),
+        prompts=PromptBuilder(count_tokens=generator.count_tokens, budget=settings.prompt_tokens),
         writer=Writer(
-            generator=_generator(settings, quoting),
+            generator=generator,
             quoting=quoting,
-            fallbacks=_fallbacks(settings),
+            fallbacks=_fallbacks(settings, quoting),
         ),
         passages_per_prompt=settings.passages_per_prompt,
+        voices=Voices(settings.voices_folder, embedder),
     )
     chunker = Chunker(embedder.tokenizer, max_tokens=settings.passage_tokens)
     ingestor = Ingestor(
@@ -171,6 +176,9 @@ def _generator(settings: Settings, quoting: ExtractiveGenerator) -> Generator:
             settings.language_model or "",
             adapters_dir=settings.home / "adapters",
             nf4=settings.nf4,
+            adapters_mib=settings.adapters_mib,
+            batch=settings.generation_batch,
+            queue=settings.generation_queue,
         )
     if settings.generator is GeneratorKind.OPENAI:
         return OpenAIGenerator(
@@ -178,11 +186,12 @@ def _generator(settings: Settings, quoting: ExtractiveGenerator) -> Generator:
             model=settings.openai_model or "",
             api_key=settings.openai_api_key.get_secret_value(),
             adapters=settings.openai_adapters,
+            count_tokens=quoting.count_tokens,
         )
     return quoting
 
 
-def _fallbacks(settings: Settings) -> tuple[Generator, ...]:
+def _fallbacks(settings: Settings, quoting: ExtractiveGenerator) -> tuple[Generator, ...]:
     if not settings.fallback_openai_model:
         return ()
     fallback = OpenAIGenerator(
@@ -190,6 +199,7 @@ def _fallbacks(settings: Settings) -> tuple[Generator, ...]:
         model=settings.fallback_openai_model,
         api_key=settings.fallback_openai_api_key.get_secret_value(),
         adapters=settings.fallback_openai_adapters,
+        count_tokens=quoting.count_tokens,
     )
     return (fallback,)
 

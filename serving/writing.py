@@ -128,7 +128,8 @@ class _Run:
     def keep_voice_if_known(self, generator: Generator) -> None:
         """A fallback need not have the adapter that was asked for."""
         adapter = self.request.adapter
-        if adapter is not None and adapter not in generator.adapters():
+        shown = self.request.examples is not None  # to every generator alike
+        if adapter is not None and not shown and adapter not in generator.adapters():
             self.written.adapter = None
             self.written.lacks("voice")
 
@@ -180,7 +181,7 @@ class _Run:
         request = GenerationRequest(
             prompt=self.prompt,
             sampling=self.request.sampling,
-            adapter=adapter,
+            adapter=adapter if self.request.examples is None else None,
             max_citations=self.request.max_citations,
             cancelled=self.request.cancelled,
         )
@@ -191,6 +192,7 @@ class _Run:
                 self.release.clock.mark("first_token")
                 usage = piece.usage or usage
                 self.written.truncated = piece.truncated
+                self.release.clock.add(piece.timings_ms)
                 pieces += bool(piece.text)
                 yield piece
         finally:

@@ -26,6 +26,7 @@ LOG = "log.jsonl"
 CONTEXT_WEIGHT = 0.5  # of the loss on tokens outside answers
 VALIDATION_BATCHES = 8
 VALIDATION_STEP = 1_000_000_000  # steps that no run reaches: batches that nothing is trained on
+COPYING_SHARE = 0.3  # of the learning rate, for the attention that `induction.py` wrote
 LONG_AFTER = 0.35  # share of the steps with short conversations alone
 DECAY_AFTER = 0.75  # share of the steps after which the rate falls to zero
 
@@ -42,10 +43,10 @@ class Plan:
 
     steps: int = 3400
     tokens: int = 2048  # in a step, padding included
-    learning_rate: float = 1e-3
+    learning_rate: float = 8e-4
     drill_learning_rate: float = 3e-4
-    drill_steps: int = 250
-    warmup: int = 250  # steps from the one rate to the other
+    drill_steps: int = 400
+    warmup: int = 400  # steps from the one rate to the other
     bfloat16: bool = False  # products in 16 bit: faster where the processor has them (AMX, CUDA)
     seed: int = 20261129
 
@@ -76,14 +77,12 @@ def train(model: Any, tokenizer: Any, sources: Sources, plan: Plan, out: Path) -
     """
     import torch
 
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=plan.learning_rate, betas=(0.9, 0.95), weight_decay=0.1
-    )
+    optimizer = torch.optim.AdamW(_groups(model), lr=plan.learning_rate, betas=(0.9, 0.95))
     first = _restore(out, model, optimizer, plan)
     started = time.perf_counter()
     for step in range(first + 1, plan.steps + 1):
         for group in optimizer.param_groups:
-            group["lr"] = plan.rate(step)
+            group["lr"] = plan.rate(step) * group["share"]
         drawn = batch(step, sources, tokenizer, plan.mixture(step), seed=plan.seed)
         with torch.autocast(model.device.type, torch.bfloat16, enabled=plan.bfloat16):
             answers, context = losses(model, drawn)
@@ -97,6 +96,19 @@ def train(model: Any, tokenizer: Any, sources: Sources, plan: Plan, out: Path) -
         if step % CHECKPOINT_STEPS == 0 or step == plan.steps:
             _checkpoint(out, step, model, optimizer, plan)
             _log(out, step, **_validated(model, tokenizer, sources, plan))
+
+
+def _groups(model: Any) -> list[dict[str, Any]]:
+    """What copies from the start changes at a part of the rate, and does not decay."""
+    copying = [
+        weight for layer in model.model.layers[:2] for weight in layer.self_attn.parameters()
+    ]
+    known = {id(weight) for weight in copying}
+    others = [weight for weight in model.parameters() if id(weight) not in known]
+    return [
+        {"params": others, "share": 1.0, "weight_decay": 0.1},
+        {"params": copying, "share": COPYING_SHARE, "weight_decay": 0.0},
+    ]
 
 
 def losses(model: Any, drawn: Batch) -> tuple[torch.Tensor, torch.Tensor]:

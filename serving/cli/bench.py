@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from serving.cli import bench_finetune, bench_retrieval
+from serving.cli import bench_finetune, bench_generation, bench_retrieval
 from serving.cli.main import command_parser
 
 
@@ -22,7 +22,14 @@ def run(arguments: Sequence[str]) -> int:
         help="the four training methods on the same data: memory, time, quality, forgetting",
     )
     bench_finetune.add_arguments(finetune)
+    generation = kinds.add_parser(
+        "generation",
+        help="chats in several voices at once, against one after the other: tokens a second",
+    )
+    bench_generation.add_arguments(generation)
     options = parser.parse_args(arguments)
+    if options.what == "generation":
+        return bench_generation.run(options)
     if options.what == "finetune":
         return bench_finetune.run(options)
     return bench_retrieval.run(options)

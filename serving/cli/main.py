@@ -16,7 +16,7 @@ COMMANDS = {
     "ingest": "add files and folders, or replace what changed",
     "documents": "list, show, delete documents; rebuild the index",
     "evaluate": "measure answers, or each stage of the search, on known questions",
-    "bench": "measure what each stage of the search, or each training method, takes",
+    "bench": "measure what each stage of the search, each training method, or many chats take",
     "train": "check examples, plan a run, train an adapter",
     "adapters": "list, show, import, merge, remove what was trained",
     "decide": "RAG, fine-tuning or both for a use case, with what each costs",

@@ -58,10 +58,10 @@ async def complete(body: ChatBody, request: Request) -> Any:
 
 @router.get("/v1/models")
 async def list_models(request: Request) -> dict[str, Any]:
-    """The routes as models, and each with each adapter."""
+    """The routes as models, and each in each voice."""
     caller(request)
-    adapters = state(request).twofold.assistant.writer.generator.adapters()
-    names = [*MODELS, *(f"{model}@{adapter}" for adapter in adapters for model in MODELS)]
+    voices = state(request).twofold.assistant.voice_names()
+    names = [*MODELS, *(f"{model}@{voice}" for voice in voices for model in MODELS)]
     return {"object": "list", "data": [replies.model(name) for name in names]}
 
 
@@ -70,7 +70,7 @@ async def get_model(name: str, request: Request) -> dict[str, Any]:
     """One of them."""
     caller(request)
     _, adapter = parse_model(name)
-    if adapter and adapter not in state(request).twofold.assistant.writer.generator.adapters():
+    if adapter and adapter not in state(request).twofold.assistant.voice_names():
         raise UnknownAdapterError(f"no adapter {adapter!r}", param="model")
     return replies.model(name)
 

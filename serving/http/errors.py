@@ -18,6 +18,7 @@ from retrieval.errors import (
     StoreError,
 )
 from serving.errors import (
+    GeneratorBusyError,
     GeneratorError,
     InvalidRequestError,
     NoLanguageModelError,
@@ -28,6 +29,8 @@ from serving.errors import (
 )
 
 logger = logging.getLogger(__name__)
+
+RETRY_AFTER_S = 5  # of a client that was turned away because too many wait
 
 # The first class that fits decides: subclasses stand before their base.
 STATUS: tuple[tuple[type[Exception], int, str], ...] = (
@@ -120,7 +123,9 @@ class Unforeseen:
 
 def _response(error: Exception) -> JSONResponse:
     status = error_status(error)
-    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+    if isinstance(error, GeneratorBusyError):
+        headers = {"Retry-After": str(RETRY_AFTER_S)}
     return JSONResponse(error_body(error), status_code=status, headers=headers)
 
 

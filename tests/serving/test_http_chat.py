@@ -18,8 +18,8 @@ import pytest
 from fastapi import FastAPI
 
 from router.intents import Intent
-from serving.answers import NOT_IN_DOCUMENTS
-from serving.errors import GeneratorError
+from serving.answers import NOT_IN_DOCUMENTS, Usage
+from serving.errors import GeneratorBusyError, GeneratorError
 from serving.generation import GenerationRequest, Generator, Piece, ScriptedGenerator
 from serving.http.app import create_app
 from serving.wiring import Twofold
@@ -384,6 +384,34 @@ def test_stream_that_fails_at_once_keeps_its_status(served: Served) -> None:
 
     assert response.status_code == 503
     assert response.json()["error"]["code"] == "generator_unavailable"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_too_many_questions_at_once_are_told_when_to_come_again(
+    served: Served, stream: bool
+) -> None:
+    class Busy(ScriptedGenerator):
+        def stream(self, request: GenerationRequest) -> Iterator[Piece]:
+            raise GeneratorBusyError("16 more wait")
+
+    served.use(Busy(""))
+    response = served.post(stream=stream, model="twofold:fine_tuned")
+
+    assert response.status_code == 503
+    assert response.json()["error"]["code"] == "server_busy"
+    assert int(response.headers["retry-after"]) > 0
+    assert served.ask()["twofold"]["extractive"]  # with passages at hand, they are quoted
+
+
+def test_what_the_model_took_is_among_the_timings(served: Served) -> None:
+    class Timed(ScriptedGenerator):
+        def stream(self, request: GenerationRequest) -> Iterator[Piece]:
+            yield Piece("Sixty [1].")
+            yield Piece("", usage=Usage(1, 1), timings_ms={"adapter_load": 12.3456})
+
+    served.use(Timed(""))
+
+    assert served.ask()["twofold"]["timings_ms"]["adapter_load"] == 12.35
 
 
 # Parts that fail: design.md, section 6.

@@ -53,6 +53,7 @@ class Model:
         self.words = ["Eight", " kilos", " [1]."]
         self.finish_reason = "stop"
         self.status = 200
+        self.refuses: str | None = None  # a key of the body
         self.broken_after: int | None = None
         self.pause_s = 0.0
         self.asked: list[dict[str, Any]] = []
@@ -64,6 +65,9 @@ class Model:
         @app.post("/v1/chat/completions")
         def complete(body: dict[str, Any]) -> Response:
             self.asked.append(body)
+            if self.refuses in body:
+                message = f"Unrecognized request argument supplied: {self.refuses}"
+                return JSONResponse({"error": {"message": message}}, 400)
             if self.status != 200:
                 return JSONResponse({"error": {"message": "out of memory"}}, self.status)
             return StreamingResponse(self.events(), media_type="text/event-stream")
@@ -100,8 +104,8 @@ def server() -> Iterator[tuple[Model, str]]:
 
 @pytest.fixture
 def model(server: tuple[Model, str]) -> Model:
-    fresh = Model()
-    server[0].__dict__.update(fresh.__dict__)
+    server[0].__dict__.clear()
+    server[0].__dict__.update(Model().__dict__)
     return server[0]
 
 
@@ -115,6 +119,7 @@ def at(url: str, *, timeout_s: float = 10.0) -> OpenAIGenerator:
         base_url=f"{url}/v1",
         model="tiny",
         api_key="none",
+        count_tokens=len,
         adapters={"skylark": "tiny-skylark", "northwind": "tiny-northwind"},
         timeout_s=timeout_s,
     )
@@ -237,7 +242,7 @@ def test_cancelled_request_hangs_up(model: Model, generator: OpenAIGenerator) ->
 
 def test_our_own_server_is_compatible(running_server: ServerProcess) -> None:
     generator = OpenAIGenerator(
-        base_url=f"{running_server.url}/v1", model="twofold:rag", api_key="none"
+        base_url=f"{running_server.url}/v1", model="twofold:rag", api_key="none", count_tokens=len
     )
     question = "How heavy may a cabin bag be?"
     asked = GenerationRequest(Prompt("Be kind.", (Message("user", question),), question))
@@ -247,3 +252,34 @@ def test_our_own_server_is_compatible(running_server: ServerProcess) -> None:
     assert last.usage is not None
     assert last.usage.completion_tokens > 0
     assert not last.truncated
+
+
+def test_server_is_asked_not_to_reason(model: Model, generator: OpenAIGenerator) -> None:
+    list(generator.stream(request()))
+
+    assert model.asked[0]["chat_template_kwargs"] == {"enable_thinking": False}
+
+
+def test_server_that_knows_no_template_options_is_asked_without(
+    model: Model, generator: OpenAIGenerator
+) -> None:
+    model.refuses = "chat_template_kwargs"
+    texts = ["".join(p.text for p in generator.stream(request())) for _ in range(2)]
+
+    assert texts == ["Eight kilos [1]."] * 2
+    assert [model.refuses in body for body in model.asked] == [True, False, False]
+
+
+def test_other_refusals_are_not_tried_again(model: Model, generator: OpenAIGenerator) -> None:
+    model.refuses = "temperature"
+    with pytest.raises(GeneratorError, match="temperature"):
+        list(generator.stream(request()))
+
+    assert len(model.asked) == 1
+
+
+def test_reasoning_is_no_part_of_the_answer(model: Model, generator: OpenAIGenerator) -> None:
+    model.words = ["<thi", "nk>Eight?", " Yes.</think>", "\n\nEight", " kilos <"]
+    pieces = [piece.text for piece in generator.stream(request())]
+
+    assert "".join(pieces) == "Eight kilos <"

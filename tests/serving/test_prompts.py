@@ -104,10 +104,18 @@ def test_first_passage_is_kept_over_any_budget() -> None:
 
 
 def test_old_turns_beyond_the_budget_are_dropped_first() -> None:
-    old, recent = Message("user", "old " * 50), Message("assistant", "recent words")
-    prompt = build(old, recent, budget=fixed_tokens() + 2 * passage_tokens() + 10)
+    old = Message("user", "old " * 50), Message("assistant", "An old answer.")
+    recent = Message("user", "recent words"), Message("assistant", "A recent answer.")
+    prompt = build(*old, *recent, budget=fixed_tokens() + 2 * passage_tokens() + 10)
 
-    assert prompt.messages == (recent, QUESTION)
+    assert prompt.messages == (*recent, QUESTION)
+
+
+def test_answer_whose_question_was_dropped_is_dropped_too() -> None:
+    old, answer = Message("user", "old " * 50), Message("assistant", "recent words")
+    prompt = build(old, answer, budget=fixed_tokens() + 2 * passage_tokens() + 10)
+
+    assert prompt.messages == (QUESTION,)
 
 
 def test_room_that_a_dropped_passage_leaves_is_the_conversations() -> None:

@@ -5,110 +5,32 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from transformers import AutoTokenizer
 
 from finetune.adapters import AdapterRegistry
 from finetune.base_identity import read_base
-from finetune.manifest import State
 from serving.answers import ChatRequest, Message, Sampling
 from serving.clock import Clock
-from serving.errors import GeneratorError, UnknownAdapterError
+from serving.errors import GeneratorBusyError, GeneratorError, UnknownAdapterError
 from serving.extractive_generator import ExtractiveGenerator
 from serving.generation import GenerationRequest, Piece
 from serving.prompts import Prompt
 from serving.transformers_generator import TransformersGenerator
 from serving.writing import Writer
 from tests.serving.test_writing import a_prompt
-
-torch = pytest.importorskip("torch")
-peft = pytest.importorskip("peft")
-transformers = pytest.importorskip("transformers")
+from tests.serving.tiny_models import register, save_adapter, save_model, save_tokenizer
 
 # PEFT reads an attribute that transformers has renamed.
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
 
-CHAT_TEMPLATE = (
-    "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}"
-    "{% if add_generation_prompt %}assistant:{% endif %}"
-)
-SENTENCES = [
-    "You answer questions for a company from its documents and cite every passage you used",
-    "A second suitcase costs sixty euros while small bags travel free under the seat in front",
-]
 NOT_RUN = Path("/nowhere/models/none")
-
-
-def save_tokenizer(folder: Path, *, chat_template: str | None = CHAT_TEMPLATE) -> Any:
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=400,
-        special_tokens=["<s>", "</s>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(SENTENCES * 3, trainer)
-    fast = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="</s>"
-    )
-    fast.chat_template = chat_template
-    fast.save_pretrained(folder)
-    return fast
-
-
-def save_model(folder: Path, tokenizer: Any, *, hidden: int = 32) -> Any:
-    """Random weights; only tokens that open an English word can be written."""
-    torch.manual_seed(20261123)
-    model = transformers.LlamaForCausalLM(
-        transformers.LlamaConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=hidden,
-            intermediate_size=64,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            max_position_embeddings=8192,
-        )
-    )
-    words = [index for token, index in tokenizer.get_vocab().items() if token[1:].isalpha()]
-    spoken = [index for index in words if tokenizer.convert_ids_to_tokens(index)[0] == "Ġ"]
-    with torch.no_grad():
-        head = torch.zeros_like(model.lm_head.weight)
-        head[spoken] = torch.randn(len(spoken), hidden)
-        model.lm_head.weight.copy_(head)
-    model.save_pretrained(folder)
-    return model
-
-
-def save_adapter(folder: Path, model_folder: Path, *, size: float) -> None:
-    """A LoRA adapter whose B matrices hold noise of the size; 0 leaves the base as it is."""
-    base = transformers.LlamaForCausalLM.from_pretrained(model_folder)
-    modules = ["q_proj", "v_proj", "down_proj"]
-    config = peft.LoraConfig(r=4, lora_alpha=8, target_modules=modules, task_type="CAUSAL_LM")
-    adapted = peft.get_peft_model(base, config)
-    torch.manual_seed(7)
-    with torch.no_grad():
-        for name, weight in adapted.named_parameters():
-            if "lora_B" in name:
-                weight.copy_(torch.randn_like(weight) * size)
-    adapted.save_pretrained(folder)
-
-
-def register(root: Path, model_folder: Path, name: str, *, size: float) -> None:
-    """A version more of the name, and live."""
-    save_adapter(root / "made" / name, model_folder, size=size)
-    registry = AdapterRegistry(root / "adapters")
-    added = registry.import_directory(
-        root / "made" / name, name=name, base=read_base(str(model_folder)), licence="none"
-    )
-    registry.set_state(name, added.version, State.LIVE)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -122,13 +44,14 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """base/, and adapters/ with three voices: the last in two versions."""
+    """base/, and adapters/ with voices: northwind in two versions, one whose numbers overflow."""
     folder = tmp_path_factory.mktemp("models")
     save_model(folder / "base", save_tokenizer(folder / "base"))
     register(folder, folder / "base", "skylark", size=2.0)
     register(folder, folder / "base", "mute", size=0.0)
     register(folder, folder / "base", "northwind", size=0.0)
     register(folder, folder / "base", "northwind", size=2.0)
+    register(folder, folder / "base", "overflowing", size=1.0, alpha=10**60)
     save_adapter(folder / "made" / "draft", folder / "base", size=1.0)
     AdapterRegistry(folder / "adapters").import_directory(
         folder / "made" / "draft", name="draft", base=read_base(str(folder / "base")), licence="?"
@@ -138,14 +61,21 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def generator(models: Path) -> TransformersGenerator:
+def generator(models: Path) -> Iterator[TransformersGenerator]:
     """The base model, without any adapter loaded yet: ask for one only through `with_adapters`."""
-    return TransformersGenerator(str(models / "base"), adapters_dir=models / "adapters")
+    with opened(models / "base", models / "adapters") as one:
+        yield one
 
 
 @pytest.fixture(scope="module")
-def with_adapters(models: Path) -> TransformersGenerator:
-    return TransformersGenerator(str(models / "base"), adapters_dir=models / "adapters")
+def with_adapters(models: Path) -> Iterator[TransformersGenerator]:
+    with opened(models / "base", models / "adapters") as one:
+        yield one
+
+
+def opened(model: Path, adapters: Path, **options: Any) -> closing[TransformersGenerator]:
+    """A generator whose thread ends with the test."""
+    return closing(TransformersGenerator(str(model), adapters_dir=adapters, **options))
 
 
 def request(
@@ -176,7 +106,7 @@ def test_usage_counts_the_prompt_through_the_chat_template(
     generator: TransformersGenerator, models: Path
 ) -> None:
     *_, last = generator.stream(request())
-    tokenizer = transformers.AutoTokenizer.from_pretrained(models / "base")
+    tokenizer: Any = AutoTokenizer.from_pretrained(models / "base")
     rendered = "system: Be kind.\nuser: How are bags?\nassistant:"
 
     assert last.usage is not None
@@ -265,7 +195,6 @@ def test_consumer_that_leaves_stops_the_model_for_the_next(
 
     assert text(generator, request())
     assert time.monotonic() - started < 2
-    assert not [thread for thread in threading.enumerate() if "_Generation" in repr(thread)]
 
 
 def test_requests_at_once_get_the_answers_that_they_get_alone(
@@ -304,13 +233,12 @@ def test_live_version_of_an_adapter_is_used(
 
 
 def test_adapters_are_those_with_a_live_version(generator: TransformersGenerator) -> None:
-    assert generator.adapters() == ["mute", "northwind", "skylark"]
+    assert generator.adapters() == ["mute", "northwind", "overflowing", "skylark"]
 
 
 def test_no_adapters_folder_means_no_adapters(models: Path, tmp_path: Path) -> None:
-    lonely = TransformersGenerator(str(models / "base"), adapters_dir=tmp_path / "none")
-
-    assert list(lonely.adapters()) == []
+    with opened(models / "base", tmp_path / "none") as lonely:
+        assert list(lonely.adapters()) == []
 
 
 def test_missing_adapter_is_named(generator: TransformersGenerator) -> None:
@@ -330,38 +258,36 @@ def test_adapter_whose_files_were_changed_does_not_answer(models: Path, tmp_path
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(bytes(content))
-    generator = TransformersGenerator(str(models / "base"), adapters_dir=tmp_path / "adapters")
-
-    with pytest.raises(GeneratorError, match="has changed: its SHA-256 is"):
-        text(generator, request(adapter="skylark"))
-    assert text(generator, request())
+    with opened(models / "base", tmp_path / "adapters") as generator:
+        with pytest.raises(GeneratorError, match="has changed: its SHA-256 is"):
+            text(generator, request(adapter="skylark"))
+        assert text(generator, request())
 
 
 def test_version_promoted_later_answers_from_then_on(models: Path, tmp_path: Path) -> None:
     register(tmp_path, models / "base", "skylark", size=0.0)
-    generator = TransformersGenerator(str(models / "base"), adapters_dir=tmp_path / "adapters")
-    before = text(generator, request(adapter="skylark"))
-    register(tmp_path, models / "base", "skylark", size=2.0)
+    with opened(models / "base", tmp_path / "adapters") as generator:
+        before = text(generator, request(adapter="skylark"))
+        register(tmp_path, models / "base", "skylark", size=2.0)
 
-    assert before == text(generator, request())
-    assert text(generator, request(adapter="skylark")) != before
+        assert before == text(generator, request())
+        assert text(generator, request(adapter="skylark")) != before
 
 
-@pytest.mark.filterwarnings("ignore:Already found a `peft_config`:UserWarning")
 def test_adapter_of_another_model_is_named_and_the_others_go_on(
     models: Path, tmp_path: Path
 ) -> None:
     save_model(tmp_path / "other", save_tokenizer(tmp_path / "other"), hidden=48)
     register(tmp_path, tmp_path / "other", "wide", size=2.0)
     register(tmp_path, models / "base", "skylark", size=2.0)
-    generator = TransformersGenerator(str(models / "base"), adapters_dir=tmp_path / "adapters")
-    base = text(generator, request())
-    for _ in range(2):
-        with pytest.raises(GeneratorError, match=r"'wide@1' does not fit"):
-            text(generator, request(adapter="wide"))
+    with opened(models / "base", tmp_path / "adapters") as generator:
+        base = text(generator, request())
+        for _ in range(2):
+            with pytest.raises(GeneratorError, match=r"'wide@1' does not fit"):
+                text(generator, request(adapter="wide"))
 
-    assert text(generator, request()) == base
-    assert text(generator, request(adapter="skylark")) != base
+        assert text(generator, request()) == base
+        assert text(generator, request(adapter="skylark")) != base
 
 
 @pytest.mark.parametrize("name", [str(NOT_RUN), "nobody/no-such-model"])
@@ -389,16 +315,23 @@ def test_tokenizer_without_chat_template_is_refused(models: Path, tmp_path: Path
     (tmp_path / "chat_template.jinja").unlink()
     save_tokenizer(tmp_path, chat_template=None)
 
-    with pytest.raises(GeneratorError, match="no chat template"):
-        text(TransformersGenerator(str(tmp_path), adapters_dir=tmp_path), request())
+    with (
+        opened(tmp_path, tmp_path / "none") as generator,
+        pytest.raises(GeneratorError, match="no chat template"),
+    ):
+        text(generator, request())
 
 
 def test_model_that_fails_is_a_generator_error_and_the_next_request_works(
-    generator: TransformersGenerator,
+    with_adapters: TransformersGenerator,
 ) -> None:
-    with pytest.raises(GeneratorError, match="failed"):
-        text(generator, request(temperature=1e-40))  # every probability becomes nan
-    assert text(generator, request())
+    with pytest.raises(GeneratorError, match="failed: its output holds no finite numbers"):
+        text(with_adapters, request(adapter="overflowing"))
+    assert text(with_adapters, request())
+
+
+def test_temperature_near_zero_is_greedy(generator: TransformersGenerator) -> None:
+    assert text(generator, request(temperature=1e-40)) == text(generator, request())
 
 
 def test_model_that_cites_nothing_is_replaced_by_quotations(
@@ -412,10 +345,12 @@ def test_model_that_cites_nothing_is_replaced_by_quotations(
     assert shown == "Page 1: “A carrier weighs 8 kg.” [1]"
 
 
-def test_model_that_fails_is_replaced_by_quotations(generator: TransformersGenerator) -> None:
+def test_model_that_fails_is_replaced_by_quotations(
+    with_adapters: TransformersGenerator,
+) -> None:
     prompt = replace(a_prompt("A carrier weighs 8 kg."), messages=(Message("user", "How heavy?"),))
-    chat = ChatRequest(messages=prompt.messages, sampling=Sampling(temperature=1e-40))
-    writer = Writer(generator, ExtractiveGenerator(len))
+    chat = ChatRequest(messages=prompt.messages, adapter="overflowing")
+    writer = Writer(with_adapters, ExtractiveGenerator(len))
     shown = "".join(writer.write(chat, prompt, Clock()))
 
     assert shown == "Page 1: “A carrier weighs 8 kg.” [1]"
@@ -427,3 +362,100 @@ def test_piece_without_text_is_never_sent_before_the_last(
     *pieces, _ = generator.stream(request())
 
     assert Piece("") not in pieces
+
+
+def test_full_queue_turns_away_and_takes_again(models: Path) -> None:
+    with opened(models / "base", models / "adapters", batch=1, queue=1) as generator:
+        writing = generator.stream(request(max_new_tokens=4000))
+        next(writing)
+        waiting = request()
+        texts: list[str] = []
+        thread = threading.Thread(target=lambda: texts.append(text(generator, waiting)))
+        thread.start()
+        while not generator.waiting:
+            time.sleep(0.001)
+        with pytest.raises(GeneratorBusyError, match="TWOFOLD_GENERATION_QUEUE"):
+            text(generator, request())
+        writing.close()  # type: ignore[attr-defined]
+        thread.join()
+
+        assert texts == [text(generator, request())]
+
+
+def test_request_that_is_cancelled_while_it_waits_ends_at_once(models: Path) -> None:
+    with opened(models / "base", models / "adapters", batch=1) as generator:
+        writing = generator.stream(request(max_new_tokens=4000))
+        next(writing)
+        asked = request()
+        asked.cancelled.set()
+        (only,) = generator.stream(asked)
+
+        assert only.usage is not None
+        assert only.usage.completion_tokens == 0
+
+
+def test_first_use_of_an_adapter_is_timed(models: Path) -> None:
+    with opened(models / "base", models / "adapters") as generator:
+        first, again = (
+            list(generator.stream(request(adapter="skylark")))[-1].timings_ms for _ in range(2)
+        )
+
+    assert first["adapter_load"] > 0
+    assert first["prefill"] > 0
+    assert first["queue"] >= 0
+    assert "adapter_load" not in again
+
+
+@pytest.fixture
+def forgetful(tmp_path: Path) -> Iterator[TransformersGenerator]:
+    """A model that holds 64 tokens."""
+    save_model(tmp_path, save_tokenizer(tmp_path), context=64)
+    with opened(tmp_path, tmp_path / "none") as one:
+        yield one
+
+
+def test_answer_ends_where_the_context_does(
+    forgetful: TransformersGenerator, caplog: pytest.LogCaptureFixture
+) -> None:
+    lasts = [list(forgetful.stream(request(max_new_tokens=60)))[-1] for _ in range(2)]
+
+    for last in lasts:
+        assert last.usage is not None
+        assert last.usage.prompt_tokens + last.usage.completion_tokens == 64
+        assert last.truncated
+    assert len([r for r in caplog.records if "TWOFOLD_PROMPT_TOKENS" in r.message]) == 1
+
+
+def test_prompt_longer_than_the_context_is_refused(forgetful: TransformersGenerator) -> None:
+    long = Prompt("a second suitcase " * 30, (Message("user", "How?"),), "How?")
+
+    with pytest.raises(GeneratorError, match="holds 64; lower TWOFOLD_PROMPT_TOKENS"):
+        text(forgetful, request(prompt=long))
+
+
+def test_tokens_are_counted_by_the_models_own_tokenizer(
+    generator: TransformersGenerator, models: Path
+) -> None:
+    tokenizer: Any = AutoTokenizer.from_pretrained(models / "base")
+
+    assert generator.count_tokens("Straße!") == len(tokenizer("Straße!")["input_ids"])
+
+
+def test_closed_generator_says_so(models: Path) -> None:
+    generator = TransformersGenerator(str(models / "base"), adapters_dir=models / "adapters")
+    generator.close()
+
+    with pytest.raises(GeneratorError, match="closed"):
+        text(generator, request())
+
+
+def test_overflowing_adapter_leaves_those_beside_it_alone(
+    with_adapters: TransformersGenerator,
+) -> None:
+    base = text(with_adapters, request())
+    beside = with_adapters.stream(request())
+    first = next(beside)
+    with pytest.raises(GeneratorError):
+        text(with_adapters, request(adapter="overflowing"))
+
+    assert first.text + "".join(piece.text for piece in beside) == base
