@@ -8,8 +8,9 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from finetune.adapter_checks import check_files, check_fits, read_config
+from finetune.adapter_checks import check_files, check_fits
 from finetune.errors import AdapterError
+from finetune.lora_settings import read_config
 from finetune.manifest import WEIGHTS_FILE, AdapterVersion, Base
 from finetune.safetensors_header import read_header
 from serving.errors import GeneratorError

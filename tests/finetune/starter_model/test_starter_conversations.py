@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 
 import pytest
-from starter_data import write_data
 
 from finetune.errors import ExamplesError
 from finetune.examples import Example, Role
@@ -16,6 +15,7 @@ from retrieval.documents import Passage, ScoredPassage
 from serving.answers import NOT_IN_DOCUMENTS
 from serving.prompts import _passage_block
 from starter import bundle
+from tests.finetune.starter_model.starter_data import write_data
 
 PASSAGE = re.compile(r'<passage number="(\d+)" from="[^"]*">\n(.*?)\n</passage>', re.DOTALL)
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from starter_data import write_data
+
+from tests.finetune.starter_model.starter_data import write_data
 
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 
@@ -100,10 +101,23 @@ def test_losses_leave_padding_out(sources: Sources, words: Any) -> None:
     assert padded[1].item() == pytest.approx(context.item(), abs=1e-5)
 
 
-def test_rate_warms_up_stays_and_falls_to_zero() -> None:
-    plan = Plan(steps=1000, warmup=100)
-    rates = [plan.rate(step) for step in (1, 100, 750, 875, 1000)]
-    assert rates == pytest.approx([2e-5, 2e-3, 2e-3, 1.008e-3, 8e-6])
+def test_rate_is_low_for_drills_then_rises_stays_and_falls_to_zero() -> None:
+    plan = Plan(
+        steps=1000, drill_steps=100, warmup=100, learning_rate=1e-3, drill_learning_rate=2e-4
+    )
+    rates = [plan.rate(step) for step in (1, 100, 150, 200, 750, 876, 1000)]
+    assert rates == pytest.approx([1e-5, 2e-4, 6e-4, 1e-3, 1e-3, 5e-4, 4e-6])
+
+
+def test_fresh_model_copies_what_follows_a_token_that_it_saw(words: Any) -> None:
+    weights = model.build(model.Size(1024, 256, 2, 256), words, seed=1)
+    generator = torch.Generator().manual_seed(1)
+    half = torch.randint(0, len(words), (8, 60), generator=generator)
+    ids = torch.cat([half, half], dim=1)  # (rows, 120)
+    with torch.inference_mode():
+        guessed = weights(input_ids=ids).logits[:, 60:-1].argmax(-1)
+    share = (guessed == ids[:, 61:]).float().mean().item()
+    assert share > 0.1  # a hundred times what chance gives
 
 
 def test_stopped_run_goes_on_to_the_same_weights(
