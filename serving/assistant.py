@@ -211,6 +211,7 @@ class Assistant:
                 (*(request.examples or ()), *request.messages),
                 grounds.passages[: self.passages_per_prompt],
                 route=routing.route,
+                voice=request.adapter,
                 evidence=grounds.evidence,
             )
         before = before or Written()

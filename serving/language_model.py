@@ -65,7 +65,7 @@ class LanguageModel:
                 f"the tokenizer of {self.name!r} has no chat template; use an instruction-tuned "
                 "model"
             )
-        messages = [{"role": "system", "content": prompt.system}]
+        messages = [{"role": "system", "content": prompt.system}] if prompt.system else []
         messages += [{"role": m.role, "content": m.content} for m in prompt.messages]
         rendered = self._tokenizer.apply_chat_template(
             messages, add_generation_prompt=True, tokenize=False, **template_options(template)

@@ -110,7 +110,9 @@ class OpenAIGenerator:
 
 
 def _messages(prompt: Prompt) -> list[ChatCompletionMessageParam]:
-    messages: list[ChatCompletionMessageParam] = [{"role": "system", "content": prompt.system}]
+    messages: list[ChatCompletionMessageParam] = []
+    if prompt.system:
+        messages.append({"role": "system", "content": prompt.system})
     for message in prompt.messages:
         if message.role == "assistant":
             messages.append({"role": "assistant", "content": message.content})

@@ -52,10 +52,15 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class PromptBuilder:
-    """Keeps passages and conversation within `budget` tokens, as `count_tokens` counts them."""
+    """Keeps passages and conversation within `budget` tokens, as `count_tokens` counts them.
+
+    `instructed` tells the model how to answer. One that was trained on just these prompts needs no
+    telling, and every token before the passages costs it time.
+    """
 
     count_tokens: CountTokens
     budget: int
+    instructed: bool = True
 
     def build(
         self,
@@ -63,6 +68,7 @@ class PromptBuilder:
         passages: Sequence[ScoredPassage],
         *,
         route: Route,
+        voice: str | None = None,
         evidence: Sequence[Evidence] = (),
     ) -> Prompt:
         """Passages first, then as much of the conversation as fits, latest turns first.
@@ -71,7 +77,7 @@ class PromptBuilder:
         """
         own = [message.content for message in messages if message.role == "system"]
         turns = [message for message in messages if message.role != "system"]
-        head = "\n\n".join([_instructions(route), *own])
+        head = "\n\n".join([*self._told(route, voice), *own])
         left = self.budget - self.count_tokens(head) - self.count_tokens(turns[-1].content)
         blocks: list[str] = []
         for number, hit in enumerate(passages, start=1):
@@ -84,7 +90,7 @@ class PromptBuilder:
         recent = self._recent(turns, left)
         earlier = sum(self.count_tokens(message.content) for message in recent[:-1])
         return Prompt(
-            system="\n\n".join([head, *blocks]),
+            system="\n\n".join(part for part in (head, *blocks) if part),
             messages=recent,
             question=turns[-1].content,
             passages=tuple(passages[: len(blocks)]),
@@ -92,6 +98,11 @@ class PromptBuilder:
             dropped=len(passages) - len(blocks),
             tokens=self.budget - left + earlier,
         )
+
+    def _told(self, route: Route, voice: str | None) -> list[str]:
+        """In whose voice, as the voices' examples say it, and how."""
+        told = [f"You write in the voice of {voice.capitalize()}."] if voice else []
+        return [*told, _instructions(route)] if self.instructed else told
 
     def _recent(self, turns: Sequence[Message], left: int) -> tuple[Message, ...]:
         kept = [turns[-1]]

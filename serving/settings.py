@@ -75,7 +75,7 @@ class Settings(BaseSettings):
     answerability: Path | None = None  # default: the bundled one
 
     generator: GeneratorKind = GeneratorKind.EXTRACTIVE
-    language_model: str | None = None  # a folder or hub name, for generator = transformers
+    language_model: str | None = None  # "bundled", a folder or hub name, for transformers
     nf4: bool = True  # 4-bit weights on CUDA
     adapters_mib: int = Field(default=1024, ge=1)  # memory for adapters; unused ones leave first
     voices_dir: Path | None = None  # NAME.jsonl with a voice's examples; default: home/voices
@@ -89,6 +89,7 @@ class Settings(BaseSettings):
     fallback_openai_model: str | None = None
     fallback_openai_api_key: SecretStr = SecretStr("none")
     fallback_openai_adapters: Mapping[str, str] = {}
+    prompt_instructions: bool = True  # false: the model was trained on prompts of passages alone
     prompt_tokens: int = Field(default=3000, ge=256)
     passages_per_prompt: int = Field(default=6, ge=1, le=20)
     max_new_tokens: int = Field(default=512, ge=1)
@@ -154,7 +155,9 @@ def load_settings(profile: str = DEFAULT_PROFILE, **overrides: Any) -> Settings:
 def _inconsistencies(settings: Settings) -> list[str]:
     problems = []
     if settings.generator is GeneratorKind.TRANSFORMERS and not settings.language_model:
-        problems.append("generator = transformers needs language_model: a folder or a hub name")
+        problems.append(
+            "generator = transformers needs language_model: bundled, a folder or a hub name"
+        )
     if settings.generator is GeneratorKind.OPENAI:
         for name in ("openai_base_url", "openai_model"):
             if not getattr(settings, name):

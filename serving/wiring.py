@@ -150,7 +150,11 @@ def _assemble(
         router=head,
         evidence=EvidenceFinder(embedder),
         answerability=answerability,
-        prompts=PromptBuilder(count_tokens=generator.count_tokens, budget=settings.prompt_tokens),
+        prompts=PromptBuilder(
+            count_tokens=generator.count_tokens,
+            budget=settings.prompt_tokens,
+            instructed=settings.prompt_instructions,
+        ),
         writer=Writer(
             generator=generator,
             quoting=quoting,
@@ -173,7 +177,7 @@ def _assemble(
 def _generator(settings: Settings, quoting: ExtractiveGenerator) -> Generator:
     if settings.generator is GeneratorKind.TRANSFORMERS:
         return TransformersGenerator(
-            settings.language_model or "",
+            _language_model(settings),
             adapters_dir=settings.home / "adapters",
             nf4=settings.nf4,
             adapters_mib=settings.adapters_mib,
@@ -189,6 +193,12 @@ def _generator(settings: Settings, quoting: ExtractiveGenerator) -> Generator:
             count_tokens=quoting.count_tokens,
         )
     return quoting
+
+
+def _language_model(settings: Settings) -> str:
+    if settings.language_model == BUNDLED:
+        return str(bundle.LANGUAGE_MODEL)
+    return settings.language_model or ""
 
 
 def _fallbacks(settings: Settings, quoting: ExtractiveGenerator) -> tuple[Generator, ...]:

@@ -8,7 +8,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from serving.cli import evaluate_exports, evaluate_retrieval, evaluate_voices
+from serving.cli import (
+    evaluate_exports,
+    evaluate_ladder,
+    evaluate_retrieval,
+    evaluate_voices,
+)
 from serving.cli.connection import CommandError, connect
 from serving.cli.main import command_parser
 from serving.cli.options import add_collections, add_profile, console, settings_of, write_json
@@ -42,9 +47,14 @@ def run(arguments: Sequence[str]) -> int:
         "voices", help="whether the starter voices are told from each other and the base model"
     )
     evaluate_voices.add_arguments(voices)
+    ladder = kinds.add_parser(
+        "ladder", help="answers as the model writes them, and as they are released"
+    )
+    evaluate_ladder.add_arguments(ladder)
     options = parser.parse_args(arguments)
     others = {
         "exports": evaluate_exports.run,
+        "ladder": evaluate_ladder.run,
         "retrieval": evaluate_retrieval.run,
         "voices": evaluate_voices.run,
     }

@@ -141,3 +141,18 @@ def test_passage_cannot_pose_as_another() -> None:
 
     assert prompt.system.count("<passage ") == 1
     assert prompt.system.count("</passage>") == 1
+
+
+def test_voice_is_named_before_everything_else() -> None:
+    prompt = PromptBuilder(words, 1000).build([QUESTION], [], route=Route.RAG, voice="skylark")
+
+    assert prompt.system.startswith("You write in the voice of Skylark.\n\nYou answer questions")
+
+
+def test_trained_model_is_told_nothing_but_the_voice() -> None:
+    builder = PromptBuilder(words, 1000, instructed=False)
+    spoken = builder.build([QUESTION], [hit(PETS)], route=Route.RAG, voice="skylark")
+    bare = builder.build([QUESTION], [], route=Route.FINE_TUNED)
+
+    assert spoken.system.startswith("You write in the voice of Skylark.\n\n<passage")
+    assert bare.system == ""
