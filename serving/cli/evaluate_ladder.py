@@ -61,8 +61,9 @@ def run(options: argparse.Namespace) -> int:
             adapter=options.voice,
             sampling=Sampling(max_new_tokens=MAX_NEW_TOKENS),
         )
-        track_options = {"total": len(chosen), "console": console(), "transient": True}
-        pairs = list(track(asking, "Asking twice", **track_options))
+        pairs = list(
+            track(asking, "Asking twice", total=len(chosen), console=console(), transient=True)
+        )
     rows = _rows(pairs)
     _print(rows, pairs)
     if options.json:
