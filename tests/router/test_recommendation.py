@@ -225,14 +225,18 @@ def test_limit_that_measured_retrieval_alone_exceeds_is_a_conflict_and_not_fine(
 
 
 def test_limit_that_writing_alone_exceeds_is_warned_of_where_only_training_is_advised() -> None:
-    fast = {"knowledge_changes": "never", "needs_citations": "no", "latency_requirement": "50ms"}
-    (warning,) = decided(**fast).warnings
+    def warnings(limit: str) -> tuple[str, ...]:
+        return decided(
+            knowledge_changes="never", needs_citations="no", latency_requirement=limit
+        ).warnings
+
+    (warning,) = warnings("50ms")
     assert warning == (
         "fine-tuning saves the retrieval, not the writing: a whole answer is assumed to take "
         "500 ms to 2 s. A limit of 50 ms asks for a small model with short answers, or for "
         "precomputed ones."
     )
-    assert decided(**fast | {"latency_requirement": "500ms"}).warnings == ()
+    assert warnings("500ms") == ()
 
 
 def test_citations_in_50_ms_say_what_would_make_it_possible() -> None:
