@@ -62,15 +62,15 @@ def thousands(amount: float) -> str:
 def milliseconds(time_ms: float) -> str:
     """In the unit that people would say it in.
 
-    >>> milliseconds(50), milliseconds(1500), milliseconds(0.42), milliseconds(120_000)
-    ('50 ms', '1.5 s', '0.42 ms', '2 min')
+    >>> milliseconds(50), milliseconds(99.9), milliseconds(1500), milliseconds(120_000)
+    ('50 ms', '99.9 ms', '1.5 s', '2 min')
     """
     if math.isinf(time_ms):
         return "no limit"
-    for unit, size in (("min", 60_000.0), ("s", 1000.0)):
+    for unit, size in (("h", 3_600_000.0), ("min", 60_000.0), ("s", 1000.0)):
         if time_ms >= size:
             return f"{time_ms / size:.4g} {unit}"
-    return f"{time_ms:.2g} ms" if time_ms < 10 else f"{round(time_ms)} ms"
+    return f"{time_ms:.4g} ms"
 
 
 def examples(number: int) -> str:

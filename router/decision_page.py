@@ -8,18 +8,28 @@ from pathlib import Path
 from string import Template
 
 from router.analysis import Analysis
+from router.errors import PageError
 from router.sections import Section, sections
 
 TEMPLATE_FILE = Path(__file__).with_name("decision_page.html")
 
 
 def write_page(analysis: Analysis, path: Path) -> None:
-    """The page as a file; it appears whole or not at all."""
+    """The page as a file; it appears whole or not at all.
+
+    Raises:
+        PageError: nothing can be written there.
+    """
     text = page(analysis)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir():
+        raise PageError(f"{path}: is a folder; name a file, such as decision.html")
     scratch = path.with_name(f".{path.name}.tmp")
-    scratch.write_text(text, encoding="utf-8")
-    scratch.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch.write_text(text, encoding="utf-8")
+        scratch.replace(path)
+    except OSError as error:
+        raise PageError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def page(analysis: Analysis) -> str:

@@ -17,5 +17,9 @@ class UseCaseError(DecisionError):
         self.problems = dict(problems)
 
 
+class PageError(DecisionError):
+    """The page cannot be written where it was asked for."""
+
+
 class AssumptionsError(DecisionError):
     """A price file or a result file cannot be used; lists every problem."""

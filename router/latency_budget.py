@@ -38,6 +38,16 @@ class Budget:
         """All steps, one after the other."""
         return sum((step.time_ms for step in self.steps), Span(0.0, 0.0))
 
+    @property
+    def generation_ms(self) -> Span:
+        """The last step, which is there without retrieval too."""
+        return self.steps[-1].time_ms
+
+    @property
+    def retrieval_ms(self) -> Span:
+        """All before the last."""
+        return sum((step.time_ms for step in self.steps[:-1]), Span(0.0, 0.0))
+
     def record(self) -> dict[str, Any]:
         """For JSON."""
         return {
@@ -66,7 +76,7 @@ def read_result(path: Path) -> Budget:
         AssumptionsError: the file cannot be read or is no such result.
     """
     try:
-        read = json.loads(path.read_text(encoding="utf-8"))
+        read = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise AssumptionsError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:

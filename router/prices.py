@@ -124,13 +124,13 @@ def default_prices() -> Prices:
 
 
 def read_prices(path: Path) -> Prices:
-    """The shipped prices with a file's changes.
+    """The shipped prices with a file's changes, also where an editor left a byte order mark.
 
     Raises:
         AssumptionsError: the file cannot be read, or says something unknown or impossible.
     """
     try:
-        changes = tomllib.loads(path.read_text(encoding="utf-8"))
+        changes = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise AssumptionsError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:  # TOML and UTF-8

@@ -58,6 +58,8 @@ def few_examples(text: str) -> bool:
     >>> few_examples("60"), few_examples("200 examples"), few_examples("no")
     (True, False, False)
     """
+    if text.strip() == "0":
+        raise ValueFormatError("'0' may be no or a number; write no, or `0 examples`")
     if text.strip()[:1].isdigit():
         return count(text, of="examples") < LORA_FROM
     return _yes_or(text, "a number of examples")

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from router.amounts import examples, milliseconds
+from router.amounts import Span, examples, milliseconds
 from router.intents import Route
 from router.latency_budget import REMEDIES, Budget
 from router.use_case import FULL_ABOVE, GOOD_FROM, RAG_FINE_BELOW_MS, UseCase
@@ -91,7 +91,7 @@ def decide(case: UseCase, budget: Budget) -> Decision:
     return Decision(
         recommendation=recommendation,
         reasons=tuple(_reasons(case, recommendation, budget)),
-        warnings=tuple(_warnings(case, recommendation)),
+        warnings=tuple(_warnings(case, recommendation, budget)),
         conflicts=tuple(_conflicts(case, recommendation, budget)),
     )
 
@@ -113,10 +113,21 @@ def _reasons(case: UseCase, chosen: Recommendation, budget: Budget) -> Iterator[
         yield f"{case.latency.phrase.capitalize()} → Fine-tune without retrieval"
     if chosen.trains:
         yield _sufficient(case.training_data)
-    if chosen.retrieves and not case.fast and case.latency.under(RAG_FINE_BELOW_MS):
+    if chosen.retrieves and _fine_for_rag(case, budget):
         yield _in_time(case.latency, budget)
     if chosen is Recommendation.DEFAULT:
         yield "Nothing that can be met asks for training → RAG, which can be changed any day"
+
+
+def _fine_for_rag(case: UseCase, budget: Budget) -> bool:
+    """Whether the limit is under 2 s, and nothing assumed or measured speaks against it."""
+    in_range = not case.fast and case.latency.under(RAG_FINE_BELOW_MS)
+    return in_range and not _retrieval_too_slow(case, budget)
+
+
+def _retrieval_too_slow(case: UseCase, budget: Budget) -> bool:
+    """Whether finding alone takes longer than the limit, as a measured budget may say."""
+    return budget.retrieval_ms.low > case.latency.time_ms
 
 
 def _style_reasons(case: UseCase, chosen: Recommendation) -> Iterator[str]:
@@ -139,16 +150,26 @@ def _in_time(limit: Limit, budget: Budget) -> str:
     reason = f"{limit.phrase.capitalize()} → RAG is fine"
     if limit.time_ms >= total.high:
         return reason
-    whole = f"{milliseconds(total.low)} to {milliseconds(total.high)}"
-    return f"{reason} if answers are streamed: a whole one takes {whole}"
+    return f"{reason} if answers are streamed: a whole one takes {_between(total)}"
 
 
-def _warnings(case: UseCase, chosen: Recommendation) -> Iterator[str]:
+def _between(span: Span) -> str:
+    return f"{milliseconds(span.low)} to {milliseconds(span.high)}"
+
+
+def _warnings(case: UseCase, chosen: Recommendation, budget: Budget) -> Iterator[str]:
     asked = case.high_style or (chosen is Recommendation.DEFAULT and speaks_for_training(case))
     if asked and not case.enough_examples and not case.data_must_not_enter_weights:
         yield (
             f"{examples(case.training_data)} is INSUFFICIENT for LoRA. "
             "Gathering more data recommended."
+        )
+    generation = budget.generation_ms
+    if chosen is Recommendation.FINE_TUNING_ONLY and case.latency.time_ms < generation.low:
+        yield (
+            "fine-tuning saves the retrieval, not the writing: a whole answer is assumed to take "
+            f"{_between(generation)}. A {case.latency.phrase} asks for a small model with short "
+            "answers, or for precomputed ones."
         )
     if case.readiness is not None:
         ready = case.readiness
@@ -163,6 +184,12 @@ def _warnings(case: UseCase, chosen: Recommendation) -> Iterator[str]:
 def _conflicts(case: UseCase, chosen: Recommendation, budget: Budget) -> Iterator[Conflict]:
     if case.fast and (case.needs_documents or case.data_must_not_enter_weights):
         yield _too_fast(case, budget)
+    elif chosen.retrieves and not case.fast and _retrieval_too_slow(case, budget):
+        yield Conflict(
+            f"RAG is impossible with a {case.latency.phrase}: retrieval alone takes "
+            f"{_between(budget.retrieval_ms)}",
+            REMEDIES,
+        )
     if case.no_external_data_access:
         yield from _no_access(case)
     if case.data_must_not_enter_weights and case.high_style:
@@ -205,11 +232,11 @@ def _why_documents(case: UseCase) -> str:
 
 
 def _too_fast(case: UseCase, budget: Budget) -> Conflict:
-    why, total = _why_documents(case), budget.total_ms
+    why = _why_documents(case)
     verb = "needs" if why.count(" and ") == 0 and why != "citations" else "need"
     return Conflict(
         f"{why} {verb} RAG, and RAG is impossible within {milliseconds(case.latency.time_ms)}: "
-        f"it takes {milliseconds(total.low)} to {milliseconds(total.high)}",
+        f"it takes {_between(budget.total_ms)}",
         REMEDIES,
     )
 

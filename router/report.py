@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from router.amounts import Span, dollar_span, dollars, queries, thousands
@@ -32,7 +33,7 @@ def cost_lines(analysis: Analysis) -> Iterator[str]:
     for line in analysis.bill.lines:
         yield f"- {_cost(line, volume)}"
     if analysis.bill.capacity is not None:
-        yield f"- Capacity: {queries(analysis.bill.capacity)} queries a month"
+        yield f"- Capacity: {_most(analysis.bill.capacity)} queries a month"
     if analysis.bill.exceeded_by(volume):
         yield f"WARNING: {volume:,} queries a month are more than one host's capacity."
 
@@ -115,6 +116,14 @@ def ownership_notes(analysis: Analysis) -> Iterator[str]:
         if work.training_hours:
             parts.append(f"{work.training_hours:g} {_every(work.training_every_months)} to train")
         yield f"- {name}: {', '.join(parts)}"
+    yield from _beyond_one_host(analysis)
+
+
+def _beyond_one_host(analysis: Analysis) -> Iterator[str]:
+    volume = analysis.case.monthly_queries
+    for route, name in SYSTEMS.items():
+        if analysis.bills[route].exceeded_by(volume):
+            yield f"WARNING: {name} counts one host; {volume:,} queries a month are more."
 
 
 def budget_table(analysis: Analysis) -> list[list[str]]:
@@ -157,7 +166,12 @@ def _cost(line: Line, volume: int) -> str:
 def _capacity(bill: Bill, volume: int) -> str:
     if bill.capacity is None:
         return "–"
-    return f"{queries(bill.capacity)}{', exceeded' if bill.exceeded_by(volume) else ''}"
+    return f"{_most(bill.capacity)}{', exceeded' if bill.exceeded_by(volume) else ''}"
+
+
+def _most(capacity: float) -> str:
+    """Whole queries that a machine gets done: rounded down."""
+    return f"{math.floor(capacity + 1e-9):,}"
 
 
 def _from(analysis: Analysis, route: Route) -> str:

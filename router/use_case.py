@@ -9,7 +9,16 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from router.errors import UseCaseError
-from router.values import Limit, ValueFormatError, count, limit, period_days, yes_or_no
+from router.values import (
+    Limit,
+    ValueFormatError,
+    as_frequency,
+    count,
+    limit,
+    period_days,
+    tidy,
+    yes_or_no,
+)
 
 MONTH_DAYS = 31.0  # a period of up to one month, the longest one, counts as changing
 LORA_FROM = 100
@@ -98,17 +107,23 @@ class UseCase:
 
 
 def read_change(text: str) -> Change:
-    """A period as people write it, with its words kept for the report."""
+    """A period as people write it, with words for the report, where "changes" stands before them.
+
+    >>> read_change("Weekly").words, read_change("two weeks").words, read_change("static").words
+    ('weekly', 'every two weeks', 'never')
+    """
     days = period_days(text)
     words = {0.0: "constantly", math.inf: "never"}.get(days, " ".join(text.lower().split()))
-    return Change(words.rstrip("."), days)
+    return Change(as_frequency(words.rstrip(".")), days)
 
 
 def read_level(text: str) -> Level:
     """How much style matters."""
-    word = {"none": "low", "moderate": "medium"}.get(text.strip().lower(), text.strip().lower())
+    allowed = f"write {', '.join(Level)}"
+    word = tidy(text, allowed)
+    word = {"none": "low", "moderate": "medium"}.get(word, word)
     if word not in set(Level):
-        raise ValueFormatError(f"{text!r} is no level; write {', '.join(Level)}")
+        raise ValueFormatError(f"{text!r} is no level; {allowed}")
     return Level(word)
 
 

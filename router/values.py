@@ -5,13 +5,21 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 
 from router.amounts import milliseconds
 
 MAX_CHARS = 60
 MAX_COUNT = 10**12
 MAX_DURATION_MS = 7 * 24 * 3_600_000.0  # a week
-DAYS = {"hour": 1 / 24, "day": 1.0, "week": 7.0, "month": 30.4375, "quarter": 91.3125}
+DAYS = {
+    "minute": 1 / 1440,
+    "hour": 1 / 24,
+    "day": 1.0,
+    "week": 7.0,
+    "month": 30.4375,
+    "quarter": 91.3125,
+}
 DAYS |= {"year": 365.25}
 
 _YES = {"yes", "y", "true", "t", "on", "1", "required", "needed"}
@@ -38,6 +46,7 @@ _ADVERBS = {
     "quarterly": DAYS["quarter"],
     "yearly": DAYS["year"],
     "annually": DAYS["year"],
+    "annual": DAYS["year"],
     **dict.fromkeys(("constantly", "continuously", "real-time", "real time", "live"), 0.0),
     **dict.fromkeys(("rarely", "seldom"), DAYS["year"]),
     **dict.fromkeys(("never", "static", "stable"), math.inf),
@@ -49,13 +58,12 @@ _COUNT = re.compile(
     r"(?: ?[a-z][a-z -]*)?(?: ?(?:a|per|/) ?month)?"
 )
 _DURATION = re.compile(
-    rf"(?:(under|below|less than|<(?!=))|at most|up to|<=|≤)? ?({_NUMBER}) ?([a-z]+)"
+    rf"(?:(under|below|less than|<(?!=))|at most|up to|within|max\.?|<=|≤)? ?({_NUMBER}) ?([a-z]+)"
 )
-_EVERY = re.compile(rf"(?:every|each) (?:({_PLAIN}|[a-z]+) )?(hour|day|week|month|quarter|year)s?")
-_TIMES = re.compile(
-    rf"({_PLAIN}|[a-z]+)(?: times?)? (?:a|an|per|each|every) (hour|day|week|month|quarter|year)"
-)
-_LENGTH = re.compile(rf"({_PLAIN}|[a-z]+) (hour|day|week|month|quarter|year)s?")
+_UNIT = f"({'|'.join(DAYS)})"
+_EVERY = re.compile(rf"(?:once )?(?:every|each) (?:({_PLAIN}|[a-z]+) )?{_UNIT}s?")
+_TIMES = re.compile(rf"({_PLAIN}|[a-z]+)(?: times?| ?x)? (?:a|an|per|each|every) {_UNIT}")
+_LENGTH = re.compile(rf"({_PLAIN}|(?!once|twice)[a-z]+) {_UNIT}s?")
 
 
 class ValueFormatError(ValueError):
@@ -68,7 +76,7 @@ def yes_or_no(text: str) -> bool:
     >>> yes_or_no("Yes"), yes_or_no("false")
     (True, False)
     """
-    word = _tidy(text, "yes or no")
+    word = tidy(text, "yes or no")
     if word in _YES:
         return True
     if word in _NO:
@@ -83,7 +91,7 @@ def count(text: str, *, of: str, smallest: int = 0) -> int:
     (1000, 100000)
     """
     allowed = f"write a whole number such as 200, 1,000 or 5k, alone or as `200 {of}`"
-    word = _tidy(text, allowed)
+    word = tidy(text, allowed)
     if word in {"none", "zero", f"no {of}", f"zero {of}"}:
         word = "0"
     if re.match(r"\d{1,3}\.000\b", word):
@@ -93,7 +101,7 @@ def count(text: str, *, of: str, smallest: int = 0) -> int:
         without = not re.search(r"\d", word)
         missing = f"; without a number it is not taken for 0, write `0 {of}`" if without else ""
         raise ValueFormatError(f"{text!r} is no number of {of}; {allowed}{missing}")
-    value = float(re.sub(r"[,_ ]", "", found[1])) * _SCALES[found[2] or ""]
+    value = Decimal(re.sub(r"[,_ ]", "", found[1])) * _SCALES[found[2] or ""]
     if value != int(value):
         raise ValueFormatError(f"{text!r} is not a whole number of {of}; {allowed}")
     if not smallest <= value <= MAX_COUNT:
@@ -131,9 +139,11 @@ class Limit:
     def phrase(self) -> str:
         """As a noun.
 
-        >>> Limit(50).phrase, Limit(100, below=True).phrase
-        ('limit of 50 ms', 'limit under 100 ms')
+        >>> Limit(50).phrase, Limit(100, below=True).phrase, Limit(math.inf).phrase
+        ('limit of 50 ms', 'limit under 100 ms', 'no limit')
         """
+        if math.isinf(self.time_ms):
+            return str(self)
         return f"limit {self}" if self.below else f"limit of {self}"
 
     def __str__(self) -> str:
@@ -147,7 +157,7 @@ def limit(text: str) -> Limit:
     ['2 s', '50 ms', '1.5 s', 'under 100 ms', 'no limit']
     """
     allowed = "write a number and its unit, such as 50ms, 1.5 s or 2 min, or `none`"
-    word = _tidy(text, allowed)
+    word = tidy(text, allowed)
     if word in {"none", "no limit", "unlimited"}:
         return Limit(math.inf)
     found = _DURATION.fullmatch(word)
@@ -171,7 +181,7 @@ def period_days(text: str) -> float:
         "write daily, weekly, monthly, quarterly, yearly, never, "
         "or a period such as `every two weeks` or `twice a month`"
     )
-    word = _tidy(text, allowed)
+    word = tidy(text, allowed)
     if word in {"bimonthly", "bi-monthly"}:
         raise ValueFormatError(f"{text!r} may be twice a month or every two months; {allowed}")
     if word in _ADVERBS:
@@ -189,6 +199,18 @@ def period_days(text: str) -> float:
     return days
 
 
+def as_frequency(words: str) -> str:
+    """A period in words before which "changes" can stand, also where its length alone was said.
+
+    >>> as_frequency("two weeks"), as_frequency("a day"), as_frequency("weekly")
+    ('every two weeks', 'every day', 'weekly')
+    """
+    if not _LENGTH.fullmatch(words):
+        return words
+    number, _, unit = words.partition(" ")
+    return f"every {unit}" if number in {"a", "an"} else f"every {words}"
+
+
 def _number(word: str) -> float | None:
     """None for what is no number, and for 0."""
     if word in _NUMBERS:
@@ -196,7 +218,8 @@ def _number(word: str) -> float | None:
     return (float(word) or None) if re.fullmatch(_PLAIN, word) else None
 
 
-def _tidy(text: str, allowed: str) -> str:
+def tidy(text: str, allowed: str) -> str:
+    """In small letters, with single spaces; refused when empty or too long to be an answer."""
     word = " ".join(text.lower().split()).rstrip(".")
     if not word:
         raise ValueFormatError(f"nothing is said; {allowed}")

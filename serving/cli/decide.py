@@ -16,7 +16,7 @@ def run(arguments: Sequence[str]) -> int:
     analyze = kinds.add_parser(
         "analyze", help="weigh six answers: recommendation, reasons, costs, what would change it"
     )
-    decide_analyze.add_arguments(analyze, answers_required="--interactive" not in arguments)
+    decide_analyze.add_arguments(analyze, answers_required=not any(map(_interactive, arguments)))
     quick = kinds.add_parser("quick", help="six yes-or-no questions, until one decides")
     decide_quick.add_arguments(quick)
     kinds.add_parser("prices", help="print the price file, to copy and to change for --prices")
@@ -29,3 +29,8 @@ def run(arguments: Sequence[str]) -> int:
     if options.what == "quick":
         return decide_quick.run(options, quick)
     return decide_analyze.run(options, analyze)
+
+
+def _interactive(word: str) -> bool:
+    """Whether a word is --interactive, or short for it, as the parser takes it."""
+    return len(word) > len("--") and "--interactive".startswith(word)

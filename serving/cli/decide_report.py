@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 PANEL_WIDTH = 88
 NARROWEST = 12
 FRAME = 4  # columns of a panel's border and padding
-WEEK_WIDTH = 3
+WEEK_WIDTHS = (3, 2, 1)  # the widest that fits
+GAP = 2  # columns between two of a table
 STYLES = {
     "RECOMMENDATION:": "bold green",
     "WARNING:": "bold yellow",
@@ -71,16 +72,17 @@ def _print_panel(out: Console, analysis: Analysis) -> None:
 
 def _print_costs(out: Console, analysis: Analysis) -> None:
     out.print(f"[bold]{report.comparison_title(analysis)}[/bold]", soft_wrap=False)
-    out.print(_table(report.comparison(analysis)))
+    _print_table(out, report.comparison(analysis))
     _print_lines(out, [report.comparison_note(analysis)])
     out.print(f"[bold]{report.ownership_title(analysis)}[/bold]")
-    out.print(_table(report.ownership(analysis), total=True))
+    _print_table(out, report.ownership(analysis), total=True)
     _print_lines(out, report.ownership_notes(analysis))
 
 
 def _print_budget(out: Console, analysis: Analysis) -> None:
     out.print(f"[bold]Where a retrieved answer's time goes[/bold] ({analysis.case.latency.phrase})")
-    out.print(_table(report.budget_table(analysis), total=True), "", sep="\n")
+    _print_table(out, report.budget_table(analysis), total=True)
+    out.print()
 
 
 def _print_preparation(out: Console, analysis: Analysis) -> None:
@@ -89,25 +91,44 @@ def _print_preparation(out: Console, analysis: Analysis) -> None:
         f"[bold]Preparing the examples: {weeks.low:g} to {weeks.high:g} weeks[/bold], "
         "one task after the other"
     )
-    rows = [["", _scale(int(weeks.high)), "weeks"]]
-    rows += [
-        [each.task.name, _bar(each), report.weeks(each.task.weeks)] for each in analysis.preparation
-    ]
-    out.print(_table(rows, left=2))
+    charts = (_gantt(analysis, width) for width in WEEK_WIDTHS)
+    chart = next((rows for rows in charts if _width(rows) <= out.width), None)
+    if chart is None:
+        tasks = (
+            f"{each.task.name}: {report.weeks(each.task.weeks)}" for each in analysis.preparation
+        )
+        _print_lines(out, (f"- {task}" for task in tasks))
+        return
+    _print_table(out, chart, left=2)
     _print_lines(
         out, ["█ at least, ░ at most; each bar starts when the one before is done at the latest."]
     )
 
 
-def _scale(weeks: int) -> str:
-    return "".join(f"{week:<{WEEK_WIDTH}}" for week in range(1, weeks + 1)).rstrip()
+def _gantt(analysis: Analysis, week_width: int) -> list[list[str]]:
+    """Rows with a bar of so many columns a week."""
+    scale = _scale(int(analysis.preparation_weeks.high), week_width)
+    return [
+        ["", scale, "weeks"],
+        *(
+            [each.task.name, _bar(each, week_width), report.weeks(each.task.weeks)]
+            for each in analysis.preparation
+        ),
+    ]
 
 
-def _bar(scheduled: Scheduled) -> str:
+def _scale(weeks: int, week_width: int) -> str:
+    """The numbers of the weeks; where they would touch, each fourth."""
+    step = 1 if week_width > len(str(weeks)) else 4
+    numbers = range(1, weeks + 1, step)
+    return "".join(f"{week:<{week_width * step}}" for week in numbers).rstrip()
+
+
+def _bar(scheduled: Scheduled, week_width: int) -> str:
     least = int(scheduled.task.weeks.low)
     more = int(scheduled.task.weeks.high) - least
     before = int(scheduled.start.high)
-    return " " * before * WEEK_WIDTH + "█" * least * WEEK_WIDTH + "░" * more * WEEK_WIDTH
+    return " " * before * week_width + "█" * least * week_width + "░" * more * week_width
 
 
 def _print_lines(out: Console, lines: Iterable[str], *, last: bool = False) -> None:
@@ -136,6 +157,28 @@ def _styled(line: str) -> Text:
         if line.startswith(start):
             text.stylize(style, 0, len(line) if start == "RECOMMENDATION:" else len(start))
     return text
+
+
+def _print_table(
+    out: Console, rows: Sequence[Sequence[str]], *, total: bool = False, left: int = 1
+) -> None:
+    """In a terminal that is too narrow for it, row by row: nothing is cut off."""
+    if _width(rows) <= out.width:
+        out.print(_table(rows, total=total, left=left))
+        return
+    (_, *heads), *others = rows
+    for name, *cells in others:
+        out.print(f"[bold]{name}[/bold]")
+        for head, cell in zip(heads, cells, strict=True):
+            if cell:
+                for line in _wrapped(f"- {head}: {cell}", out.width):
+                    out.print(line, markup=False)
+
+
+def _width(rows: Sequence[Sequence[str]]) -> int:
+    """Columns of a terminal that a table takes; all that it holds is one column a letter."""
+    columns = zip(*rows, strict=True)
+    return sum(max(map(len, column)) for column in columns) + GAP * (len(rows[0]) - 1)
 
 
 def _table(rows: Sequence[Sequence[str]], *, total: bool = False, left: int = 1) -> Table:

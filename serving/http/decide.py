@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import tomllib
-from typing import Any, Self
+from collections.abc import Callable
+from typing import Any, Self, TypeVar
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from finetune.problems import Finding, Kind, Problem
 from router.analysis import analyse
@@ -20,6 +21,7 @@ from serving.http.state import caller
 from serving.readiness_input import readiness_of
 
 router = APIRouter()
+Assumed = TypeVar("Assumed")
 
 
 class FindingBody(BaseModel):
@@ -79,6 +81,13 @@ class DecideBody(BaseModel):
     bench: dict[str, Any] | None = None  # a result of `twofold bench retrieval`
     report: bool = False  # also in words, tables and drawings, as the page shows it
 
+    @field_validator("training_data", "latency_requirement", "monthly_queries", mode="before")
+    @classmethod
+    def _true_is_no_number(cls, value: object) -> object:
+        if isinstance(value, bool):
+            raise ValueError(f"{value!r} is no number")
+        return value
+
     @model_validator(mode="after")
     def _say_examples_once(self) -> Self:
         if (self.training_data is None) is (self.readiness is None):
@@ -115,15 +124,23 @@ def decide(body: DecideBody, request: Request) -> dict[str, Any]:
     """The recommendation with reasons, conflicts, costs, and what would change it."""
     caller(request)
     try:
-        analysis = analyse(body.use_case(), body.assumptions(), body.budget())
+        case = body.use_case()
     except UseCaseError as error:
         raise InvalidRequestError(str(error), param=next(iter(error.problems))) from error
-    except AssumptionsError as error:
-        raise InvalidRequestError(str(error)) from error
+    prices = _read(body.assumptions, param="prices")
+    analysis = analyse(case, prices, _read(body.budget, param="bench"))
     reply = analysis.record()
     if body.report:
         reply["report"] = [section.record() for section in sections(analysis)]
     return reply
+
+
+def _read(read: Callable[[], Assumed], *, param: str) -> Assumed:
+    """What was sent beside the answers; what is wrong with it is said of its field."""
+    try:
+        return read()
+    except AssumptionsError as error:
+        raise InvalidRequestError(str(error), param=param) from error
 
 
 def _words(value: object) -> str:

@@ -63,6 +63,7 @@ def test_gpu_is_cheaper_where_the_bills_cross() -> None:
         (Bill((Line("a", fixed=100),), capacity=99), Bill((Line("b", per_query=1),)), None),
         (Bill((Line("a", fixed=100),)), Bill((Line("b", fixed=50),)), None),
         (Bill((Line("a", fixed=50),)), Bill((Line("b", fixed=100),)), 0.0),
+        (Bill((Line("a", fixed=100, per_query=1),)), Bill((Line("b", per_query=3),)), 50.0),
         (Bill((Line("a", fixed=50, per_query=2),)), Bill((Line("b", per_query=1),)), None),
     ],
 )

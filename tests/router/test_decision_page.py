@@ -13,6 +13,7 @@ from router.analysis import Analysis, analyse
 from router.cost_plots import monthly_plot, ownership_plot
 from router.decision_page import page, write_page
 from router.drawing import Shape, words
+from router.errors import PageError
 from router.flow import ENDS, QUESTIONS, flow_of
 from router.flow_chart import PLACES, WAYS, flow_chart
 from router.prices import changed_prices, default_prices
@@ -119,6 +120,19 @@ def test_page_escapes_what_people_wrote() -> None:
     text = page(analyse(replace(use_case(), readiness=ready), default_prices()))
     assert "<script" not in text
     assert "&lt;script&gt;" in text
+
+
+@pytest.mark.parametrize("place", ["", "."])
+def test_page_in_the_place_of_a_folder_is_refused(tmp_path: Path, place: str) -> None:
+    with pytest.raises(PageError, match="is a folder; name a file"):
+        write_page(analysis(), tmp_path if not place else Path(place))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_page_below_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(PageError, match="cannot be written"):
+        write_page(analysis(), tmp_path / "taken" / "decision.html")
 
 
 def test_page_shows_every_section(tmp_path: Path) -> None:

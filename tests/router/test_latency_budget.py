@@ -10,7 +10,7 @@ import pytest
 
 from router.amounts import Span
 from router.errors import AssumptionsError
-from router.latency_budget import measured_budget, read_result
+from router.latency_budget import ASSUMED, measured_budget, read_result
 
 
 def times(p50: float, p95: float) -> dict[str, float]:
@@ -20,6 +20,10 @@ def times(p50: float, p95: float) -> dict[str, float]:
 def size(passages: int, scale: float, **more: Any) -> dict[str, Any]:
     stages = {"embed": times(2 * scale, 4 * scale), "search": times(5 * scale, 8 * scale), **more}
     return {"passages": passages, "stages_ms": stages}
+
+
+def test_budget_divides_into_finding_and_writing() -> None:
+    assert (ASSUMED.retrieval_ms, ASSUMED.generation_ms) == (Span(35, 120), Span(500, 2000))
 
 
 def test_measured_figures_of_the_largest_size_replace_the_assumed_ones(tmp_path: Path) -> None:

@@ -32,6 +32,12 @@ def test_file_changes_what_it_names_and_leaves_the_rest(tmp_path: Path) -> None:
     assert prices.api.llm_per_million_tokens == 2.50
 
 
+def test_byte_order_mark_of_an_editor_is_let_pass(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('mode = "managed"\n', encoding="utf-8-sig")
+    assert read_prices(file).mode == "managed"
+
+
 def numbers(table: Mapping[str, Any], *path: str) -> list[tuple[str, ...]]:
     """The paths of all numbers in the file."""
     found = []

@@ -94,6 +94,12 @@ def test_limit_may_be_said_as_a_time(text: str, quick: bool) -> None:
     assert fast(text) is quick
 
 
+def test_nought_that_may_be_no_or_a_number_is_refused() -> None:
+    with pytest.raises(ValueFormatError, match="may be no or a number"):
+        few_examples("0")
+    assert few_examples("0 examples") is True
+
+
 @pytest.mark.parametrize(("read", "text"), [(few_examples, "lots"), (fast, "soon")])
 def test_what_is_neither_is_refused_with_both(read: object, text: str) -> None:
     assert callable(read)

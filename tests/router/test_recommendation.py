@@ -12,6 +12,7 @@ from router.intents import Route
 from router.latency_budget import ASSUMED, GENERATE, Budget, Step
 from router.recommendation import Decision, Recommendation, decide, recommend
 from router.use_case import Readiness
+from router.values import Limit
 from tests.router.use_cases import use_case
 
 HYBRID, RAG = Recommendation.HYBRID, Recommendation.RAG_ONLY
@@ -205,6 +206,37 @@ def test_limit_that_the_measured_budget_keeps_is_simply_fine() -> None:
     case = use_case(latency_requirement="1s", style_requirements="low")
 
     assert decide(case, shorter).reasons[-1] == "Limit of 1 s → RAG is fine"
+
+
+def test_limit_that_measured_retrieval_alone_exceeds_is_a_conflict_and_not_fine() -> None:
+    slow = Budget((Step("embed", Span(60, 80)), Step("search and fetch", Span(200, 300)), GENERATE))
+    case = use_case(latency_requirement="150ms", style_requirements="low")
+
+    decision = decide(case, slow)
+
+    assert decision.recommendation is RAG
+    assert not any("RAG is fine" in reason for reason in decision.reasons)
+    (conflict,) = decision.conflicts
+    assert conflict.text == (
+        "RAG is impossible with a limit of 150 ms: retrieval alone takes 260 ms to 380 ms"
+    )
+    assert decide(case, ASSUMED).conflicts == ()
+    assert decide(replace(case, latency=Limit(260)), slow).conflicts == ()
+
+
+def test_limit_that_writing_alone_exceeds_is_warned_of_where_only_training_is_advised() -> None:
+    def warnings(limit: str) -> tuple[str, ...]:
+        return decided(
+            knowledge_changes="never", needs_citations="no", latency_requirement=limit
+        ).warnings
+
+    (warning,) = warnings("50ms")
+    assert warning == (
+        "fine-tuning saves the retrieval, not the writing: a whole answer is assumed to take "
+        "500 ms to 2 s. A limit of 50 ms asks for a small model with short answers, or for "
+        "precomputed ones."
+    )
+    assert warnings("500ms") == ()
 
 
 def test_citations_in_50_ms_say_what_would_make_it_possible() -> None:

@@ -35,6 +35,12 @@ def test_style_of_no_level_is_refused_with_the_levels() -> None:
         use_case(style_requirements="extreme")
 
 
+def test_style_of_a_whole_page_is_refused_without_repeating_it() -> None:
+    with pytest.raises(UseCaseError, match="5000 characters are too many") as caught:
+        use_case(style_requirements="x" * 5000)
+    assert len(str(caught.value)) < 200
+
+
 @pytest.mark.parametrize(("word", "level"), [("none", "low"), ("Moderate", "medium")])
 def test_style_in_other_words_is_understood(word: str, level: str) -> None:
     assert use_case(style_requirements=word).style_requirements == level
@@ -42,7 +48,13 @@ def test_style_in_other_words_is_understood(word: str, level: str) -> None:
 
 @pytest.mark.parametrize(
     ("given", "words"),
-    [("Every  Two Weeks.", "every two weeks"), ("static", "never"), ("live", "constantly")],
+    [
+        ("Every  Two Weeks.", "every two weeks"),
+        ("static", "never"),
+        ("live", "constantly"),
+        ("two weeks", "every two weeks"),
+        ("a day", "every day"),
+    ],
 )
 def test_change_keeps_the_words_it_was_given_in(given: str, words: str) -> None:
     assert use_case(knowledge_changes=given).knowledge_changes.words == words

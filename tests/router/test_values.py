@@ -41,6 +41,9 @@ def test_neither_yes_nor_no_is_refused_with_what_is_allowed(text: str) -> None:
         ("1.5k examples", 1500),
         ("2 million", 2_000_000),
         ("2M", 2_000_000),
+        ("4.1M", 4_100_000),
+        ("1.001k", 1001),
+        ("２００", 200),
         ("0 examples", 0),
         ("none", 0),
         ("no examples", 0),
@@ -72,6 +75,8 @@ def test_queries_a_month_are_understood(text: str) -> None:
         ("1,00", "no number"),
         ("nan", "no number"),
         ("inf", "no number"),
+        ("1e6", "no number"),
+        ("²", "no number"),
         ("9" * 13, "out of bounds"),
         ("9" * 5000, "too many"),
     ],
@@ -98,6 +103,8 @@ def test_no_query_at_all_is_out_of_bounds() -> None:
         ("0.5ms", Limit(0.5)),
         ("at most 100 ms", Limit(100)),
         ("<= 100ms", Limit(100)),
+        ("within 2s", Limit(2000)),
+        ("max 2s", Limit(2000)),
         ("under 100 ms", Limit(100, below=True)),
         ("<2s", Limit(2000, below=True)),
         ("none", Limit(math.inf)),
@@ -138,6 +145,9 @@ def test_limit_that_is_not_understood_is_refused(text: str, said: str) -> None:
         ("every 10 days", 10),
         ("every 1.5 weeks", 10.5),
         ("two weeks", 14),
+        ("once every two weeks", 14),
+        ("every 30 minutes", 1 / 48),
+        ("4x a year", 91.3125),
         ("twice a week", 3.5),
         ("3 times a day", 1 / 3),
         ("once a year", 365.25),
@@ -160,6 +170,7 @@ def test_period_is_understood(text: str, days: float) -> None:
         ("0 times a day", "is no period"),
         ("every", "is no period"),
         ("every blue week", "is no period"),
+        ("twice week", "is no period"),
         ("bimonthly", "twice a month or every two months"),
         ("10", "is no period"),
     ],
@@ -167,3 +178,12 @@ def test_period_is_understood(text: str, days: float) -> None:
 def test_period_that_is_not_understood_is_refused(text: str, said: str) -> None:
     with pytest.raises(ValueFormatError, match=said):
         period_days(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("99.9ms", "99.9 ms"), ("168 h", "168 h"), ("7200s", "2 h"), ("none", "no limit")],
+)
+def test_limit_is_said_as_it_was_meant(text: str, said: str) -> None:
+    assert str(limit(text)) == said
+    assert "of no limit" not in limit(text).phrase

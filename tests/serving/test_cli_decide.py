@@ -141,7 +141,7 @@ def test_piped_output_is_plain_text(capsys: pytest.CaptureFixture[str]) -> None:
     assert "\nWARNING: 5 examples is INSUFFICIENT for LoRA. Gathering more data recomm" in said
 
 
-@pytest.mark.parametrize("columns", [40, 60, 100])
+@pytest.mark.parametrize("columns", [30, 40, 60, 100])
 def test_terminal_shows_a_panel_that_fits(columns: int) -> None:
     shown = ESCAPE.sub("", in_terminal(columns, *words(latency_requirement="50ms")))
     first, *_ = shown.splitlines()
@@ -149,6 +149,16 @@ def test_terminal_shows_a_panel_that_fits(columns: int) -> None:
     assert "Analysis Report" in first
     assert max(map(len, shown.splitlines())) <= columns
     assert "RECOMMENDATION: Hybrid" in shown
+    assert "…" not in shown  # nothing is cut off
+    assert all(each in shown for each in ("236,520", "175,060", "535–2,120 ms", "$175K", "2–4"))
+
+
+def test_gantt_keeps_its_bars_in_a_narrow_terminal() -> None:
+    shown = ESCAPE.sub("", in_terminal(40, *words())).splitlines()
+    bars = [re.search("[█░]+", line) for line in shown if "█" in line and "at least" not in line]
+    spans = [bar.span() for bar in bars if bar]
+    assert [stop - start for start, stop in spans] == [2, 3, 1, 1, 1, 4]
+    assert all(one[1] == other[0] for one, other in pairwise(spans))
 
 
 def test_no_color_is_obeyed() -> None:
@@ -182,6 +192,8 @@ def test_measured_latencies_take_the_place_of_the_assumed(
     assert "2.5–3 ms" in said
     assert "11–19 ms" in said
     assert "measured, 5,000 passages" in said
+    main(["decide", *words(latency_requirement="none"), "--bench", str(file)])
+    assert "time goes (no limit)" in capsys.readouterr().out
 
 
 def test_managed_prices_give_the_published_comparison(capsys: pytest.CaptureFixture[str]) -> None:
@@ -218,6 +230,19 @@ def test_volume_beyond_the_capacity_is_said(capsys: pytest.CaptureFixture[str]) 
     assert "LLM API" not in said
     assert "- Capacity: 236,520 queries a month" in said
     assert "WARNING: 1,000,000 queries a month are more than one host's capacity." in said
+    assert "WARNING: Fine-tuned only counts one host; 1,000,000 queries a month are more." in said
+
+
+def test_capacity_is_rounded_down_to_what_is_not_yet_too_much(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("[capacity]\ntokens_per_s = 180.0005\n")  # 236,520.657 queries a month
+    tuned = {"knowledge_changes": "never", "needs_citations": "no", "monthly_queries": "236521"}
+    main(["decide", *words(**tuned), "--prices", str(file)])
+    said = capsys.readouterr().out
+    assert "- Capacity: 236,520 queries a month" in said
+    assert "WARNING: 236,521 queries a month are more" in said
 
 
 def test_compliance_flags_decide_and_contradict(capsys: pytest.CaptureFixture[str]) -> None:
@@ -265,6 +290,13 @@ def test_html_is_written_beside_the_report(
     assert main(["decide", *words(), "--html", str(file)]) == 0
     assert "Analysis Report" in capsys.readouterr().out
     assert file.read_text(encoding="utf-8").count("<svg") == 3
+
+
+def test_html_in_the_place_of_a_folder_fails_with_a_message(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["decide", *words(), "--html", str(tmp_path)]) == 1
+    assert f"twofold: {tmp_path}: is a folder" in capsys.readouterr().err
 
 
 # Examples instead of their number.
@@ -342,7 +374,7 @@ def test_interactive_asks_what_no_flag_says_and_why(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("now and then\nweekly\nyes\n200\n2s\n100k\n"))
-    assert main(["decide", "analyze", "--interactive", "--style-requirements", "high"]) == 0
+    assert main(["decide", "analyze", "--inter", "--style-requirements", "high"]) == 0
     shown = capsys.readouterr()
     assert "What changes within a month is retrieved" in shown.err
     assert "'now and then' is no period; write daily" in shown.err
