@@ -19,6 +19,7 @@ from finetune.starter_model.drills import drill
 if TYPE_CHECKING:
     import torch
 
+NO_LIMIT = 1_000_000  # tokens: what is too long for the model is not drawn, instead of an error
 POOL = 3  # batches' worth that is drawn, so that a batch holds texts of like length
 TEXT_CHARACTERS = 1200  # of a page: about 300 tokens
 DRILL_TOKENS = 100
@@ -67,6 +68,8 @@ def batch(step: int, sources: Sources, tokenizer: Any, mixture: Mixture, *, seed
             each = drill(sources.texts, tokenizer, rng, tokens=DRILL_TOKENS)
         else:
             each = _drawn(sources, tokenizer, rng, long=long)
+        if len(each.input_ids) > tokenizer.model_max_length:
+            continue
         drawn.append(each)
         size += len(each.input_ids)
     drawn.sort(key=lambda each: len(each.input_ids))
@@ -89,7 +92,7 @@ def _drawn(sources: Sources, tokenizer: Any, rng: random.Random, *, long: bool) 
         "published": lambda: published.grounded(sources.quoted, rng, long=long),
         "free": lambda: rng.choice(sources.free),
     }[kind]
-    return encode_all([draw()], tokenizer, max_tokens=tokenizer.model_max_length)[0]
+    return encode_all([draw()], tokenizer, max_tokens=NO_LIMIT)[0]
 
 
 def _padded(rows: Sequence[Encoded], padding: int, step: int, seed: int) -> Batch:
