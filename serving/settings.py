@@ -75,7 +75,7 @@ class Settings(BaseSettings):
     answerability: Path | None = None  # default: the bundled one
 
     generator: GeneratorKind = GeneratorKind.EXTRACTIVE
-    language_model: str | None = None  # "bundled", a folder or hub name, for transformers
+    language_model: str | None = None  # a folder or hub name, for generator = transformers
     nf4: bool = True  # 4-bit weights on CUDA
     adapters_mib: int = Field(default=1024, ge=1)  # memory for adapters; unused ones leave first
     voices_dir: Path | None = None  # NAME.jsonl with a voice's examples; default: home/voices
@@ -155,9 +155,7 @@ def load_settings(profile: str = DEFAULT_PROFILE, **overrides: Any) -> Settings:
 def _inconsistencies(settings: Settings) -> list[str]:
     problems = []
     if settings.generator is GeneratorKind.TRANSFORMERS and not settings.language_model:
-        problems.append(
-            "generator = transformers needs language_model: bundled, a folder or a hub name"
-        )
+        problems.append("generator = transformers needs language_model: a folder or a hub name")
     if settings.generator is GeneratorKind.OPENAI:
         for name in ("openai_base_url", "openai_model"):
             if not getattr(settings, name):

@@ -31,14 +31,11 @@ from serving.answerability import Answerability, AnswerabilityError
 from serving.assistant import Assistant
 from serving.errors import SettingsError
 from serving.evidence import EvidenceFinder
-from serving.extractive_generator import ExtractiveGenerator
-from serving.generation import Generator
-from serving.openai_generator import OpenAIGenerator
+from serving.ladder import build_writer
 from serving.prompts import PromptBuilder
-from serving.settings import BUNDLED, GeneratorKind, Settings, StoreKind
+from serving.settings import BUNDLED, Settings, StoreKind
 from serving.transformers_generator import TransformersGenerator
 from serving.voices import Voices
-from serving.writing import Writer
 from starter import bundle
 
 if TYPE_CHECKING:
@@ -143,23 +140,18 @@ def _assemble(
     def count_tokens(text: str) -> int:
         return len(counting.encode(text, add_special_tokens=False).ids)
 
-    quoting = ExtractiveGenerator(count_tokens)
-    generator = _generator(settings, quoting)
+    writer = build_writer(settings, count_tokens)
     assistant = Assistant(
         retriever=retriever,
         router=head,
         evidence=EvidenceFinder(embedder),
         answerability=answerability,
         prompts=PromptBuilder(
-            count_tokens=generator.count_tokens,
+            count_tokens=writer.generator.count_tokens,
             budget=settings.prompt_tokens,
             instructed=settings.prompt_instructions,
         ),
-        writer=Writer(
-            generator=generator,
-            quoting=quoting,
-            fallbacks=_fallbacks(settings, quoting),
-        ),
+        writer=writer,
         passages_per_prompt=settings.passages_per_prompt,
         voices=Voices(settings.voices_folder, embedder),
     )
@@ -172,46 +164,6 @@ def _assemble(
         shared_store=settings.store is StoreKind.QDRANT,
     )
     return Twofold(settings, catalogue, store, embedder, reranker, ingestor, retriever, assistant)
-
-
-def _generator(settings: Settings, quoting: ExtractiveGenerator) -> Generator:
-    if settings.generator is GeneratorKind.TRANSFORMERS:
-        return TransformersGenerator(
-            _language_model(settings),
-            adapters_dir=settings.home / "adapters",
-            nf4=settings.nf4,
-            adapters_mib=settings.adapters_mib,
-            batch=settings.generation_batch,
-            queue=settings.generation_queue,
-        )
-    if settings.generator is GeneratorKind.OPENAI:
-        return OpenAIGenerator(
-            base_url=settings.openai_base_url or "",
-            model=settings.openai_model or "",
-            api_key=settings.openai_api_key.get_secret_value(),
-            adapters=settings.openai_adapters,
-            count_tokens=quoting.count_tokens,
-        )
-    return quoting
-
-
-def _language_model(settings: Settings) -> str:
-    if settings.language_model == BUNDLED:
-        return str(bundle.LANGUAGE_MODEL)
-    return settings.language_model or ""
-
-
-def _fallbacks(settings: Settings, quoting: ExtractiveGenerator) -> tuple[Generator, ...]:
-    if not settings.fallback_openai_model:
-        return ()
-    fallback = OpenAIGenerator(
-        base_url=settings.fallback_openai_base_url or "",
-        model=settings.fallback_openai_model,
-        api_key=settings.fallback_openai_api_key.get_secret_value(),
-        adapters=settings.fallback_openai_adapters,
-        count_tokens=quoting.count_tokens,
-    )
-    return (fallback,)
 
 
 def _open_store(settings: Settings, embedder: Embedder) -> Store:

@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
         if not twofold.assistant.speaks:
             raise CommandError(
                 "this profile only quotes: there is nothing to check; set TWOFOLD_GENERATOR="
-                "transformers and TWOFOLD_LANGUAGE_MODEL=bundled"
+                "transformers and TWOFOLD_LANGUAGE_MODEL"
             )
         asking = ask_pairs(
             twofold.assistant,
