@@ -12,6 +12,7 @@ from typing import Any
 from eval.forgetting import losses, mean_loss
 from eval.intervals import Estimate, bootstrap_mean
 from finetune.configuration import Method, TrainingConfiguration
+from serving.cli.options import quiet_libraries
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,8 @@ def measure_methods(
     found = []
     for method in methods:
         changed = configuration.model_copy(update={"method": method})
-        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(1, context, initializer=quiet_libraries) as pool:
             result = pool.submit(_measure, changed, out / method, list(texts), force=force).result()
         found.append(result)
         done(result)
@@ -66,13 +68,10 @@ def measure_methods(
 def _measure(
     configuration: TrainingConfiguration, out: Path, texts: list[str], *, force: bool
 ) -> MethodResult:
-    from transformers.utils.logging import set_verbosity_error
-
     from finetune.base_model import load_base, load_tokenizer
     from finetune.callbacks import used_memory_mib
     from finetune.training import train
 
-    set_verbosity_error()
     trained = train(configuration, out, force=force)
     memory = used_memory_mib()
     tokenizer = load_tokenizer(configuration)

@@ -121,7 +121,7 @@ def test_bench_finetune_compares_all_four_methods(
     done = command(
         *("-m", "serving.cli.main", *words, "--json", target), home=tmp_path, models_dir=models_dir
     )
-    assert done.returncode == 0, done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
     found = {each["method"]: each for each in json.loads(target.read_text())["methods"]}
 
     assert list(found) == ["qlora", "lora", "prompt_tuning", "full"]
