@@ -68,6 +68,8 @@ def quiet_libraries() -> None:
     disable_progress_bar()
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     warnings.simplefilter("ignore", FutureWarning)
+    # PEFT says so at every token of a prompt-tuned model; a single prompt needs no position ids.
+    warnings.filterwarnings("ignore", message="Position ids are not supported")
 
 
 def print_json(value: object) -> None:
