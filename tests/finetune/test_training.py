@@ -182,6 +182,7 @@ def test_finished_run_is_not_trained_on(base: Path, examples: Path, trained: Tra
     assert (trained.weights / "adapter_model.safetensors").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_run_that_ended_but_could_not_save_resumes_to_its_best(
     base: Path, examples: Path, tmp_path: Path
 ) -> None:
@@ -203,6 +204,7 @@ def test_run_that_ended_but_could_not_save_resumes_to_its_best(
         assert resumed.metrics[name] == whole.metrics[name]
 
 
+@pytest.mark.slow
 def test_log_that_was_cut_off_does_not_stop_a_resumed_run(
     base: Path, examples: Path, tmp_path: Path
 ) -> None:
@@ -284,6 +286,7 @@ def test_every_method_trains(method: Method, base: Path, examples: Path, tmp_pat
     assert done.metrics["validation_loss"] < done.metrics["validation_loss_before"]
 
 
+@pytest.mark.slow
 def test_training_stops_early_and_keeps_the_best(
     base: Path, examples: Path, tmp_path: Path
 ) -> None:
@@ -365,7 +368,7 @@ except TrainingError as error:
 """
 
 
-@pytest.mark.parametrize("kilobytes", [64, 200])
+@pytest.mark.parametrize("kilobytes", [pytest.param(64, marks=pytest.mark.slow), 200])
 def test_disk_that_fills_during_a_checkpoint_leaves_nothing_half_written(
     kilobytes: int, base: Path, examples: Path, tmp_path: Path
 ) -> None:

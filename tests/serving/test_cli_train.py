@@ -54,6 +54,7 @@ def command(*words: str | Path, home: Path, models_dir: Path) -> subprocess.Comp
     )
 
 
+@pytest.mark.slow
 def test_trained_adapter_is_registered_as_a_candidate(
     config: Path, tmp_path: Path, models_dir: Path
 ) -> None:

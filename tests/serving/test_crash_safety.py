@@ -358,6 +358,7 @@ def count_live(home: Path) -> int:
         connection.close()
 
 
+@pytest.mark.slow
 def test_interrupted_ingest_goes_on_where_it_was(folder: Path) -> None:
     docs, home = folder / "interrupted", folder / "interrupted-home"
     write(docs, {f"{n}.md": text(f"Document {n}", f"Fact {n}.", f"More {n}.") for n in range(40)})

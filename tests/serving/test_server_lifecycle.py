@@ -92,6 +92,7 @@ def test_server_that_is_told_to_end_cleans_up(
     assert not (tmp_path / "server.json").exists()
 
 
+@pytest.mark.slow
 def test_killed_server_costs_the_next_commands_and_server_nothing(
     tmp_path: Path, models_dir: Path
 ) -> None:

@@ -19,6 +19,8 @@ from tests.serving.test_cli import Ran, run
 pytest.importorskip("matplotlib", reason="the extra `evaluate` is not installed")
 pytest.importorskip("bm25s", reason="the extra `evaluate` is not installed")
 
+pytestmark = pytest.mark.slow  # the real command, over real models
+
 QUICK = ("--server-questions", "0", "--ingest-passages", "0", "--queries", "12")
 
 

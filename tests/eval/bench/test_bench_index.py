@@ -95,6 +95,7 @@ def test_recall_of_a_scan_is_whole(store: EdgeStore) -> None:
     assert all(each.p50_ms > 0 for each in found)
 
 
+@pytest.mark.slow
 def test_recall_in_the_graph_grows_with_the_width_of_the_search(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
