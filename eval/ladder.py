@@ -87,7 +87,8 @@ def ask_pairs(
     sampling: Sampling,
 ) -> Iterator[Pair]:
     """Each question on the route that it belongs to, `rag` or `hybrid`."""
-    alone = replace(assistant, writer=Unchecked(**_parts(assistant.writer)))
+    writer = assistant.writer
+    alone = replace(assistant, writer=Unchecked(writer.generator, writer.quoting))
     for question in questions:
         request = ChatRequest(
             (Message("user", question.question),),
@@ -97,14 +98,6 @@ def ask_pairs(
             sampling=sampling,
         )
         yield Pair(question, _answer(alone, request), _answer(assistant, request))
-
-
-def _parts(writer: Writer) -> dict[str, Any]:
-    return {
-        "generator": writer.generator,
-        "quoting": writer.quoting,
-        "fallbacks": writer.fallbacks,
-    }
 
 
 def _answer(assistant: Assistant, request: ChatRequest) -> Answer:
