@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from finetune.encoding import Encoded, encode_all
 from finetune.examples import Example
 from finetune.starter_model import grounded, published
-from finetune.starter_model.drills import drill
+from finetune.starter_model.drills import beginning, drill
 
 if TYPE_CHECKING:
     import torch
@@ -24,7 +24,7 @@ POOL = 3  # batches' worth that is drawn, so that a batch holds texts of like le
 TEXT_CHARACTERS = 1200  # of a page: about 300 tokens
 DRILL_TOKENS = 100
 CONTEXT_RATE = 0.25  # share of the tokens outside answers that are learned in a step
-SHARES = {"invented": 0.52, "published": 0.28, "text": 0.12, "free": 0.08}
+SHARES = {"invented": 0.48, "published": 0.30, "text": 0.10, "free": 0.12}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def _drawn(sources: Sources, tokenizer: Any, rng: random.Random, *, long: bool) 
         text = rng.choice(sources.texts)
         start = rng.randrange(max(1, len(text) - TEXT_CHARACTERS))
         length = TEXT_CHARACTERS if long else TEXT_CHARACTERS // 2
-        ids = tokenizer(text[start : start + length])["input_ids"]
+        ids = [beginning(tokenizer), *tokenizer(text[start : start + length])["input_ids"]]
         return Encoded(0, tuple(ids), 0)
     draw: Callable[[], Example] = {
         "invented": lambda: grounded.example(rng, long=long),

@@ -30,4 +30,10 @@ def drill(texts: Sequence[str], tokenizer: Any, rng: random.Random, *, tokens: i
     pieces = [ids[a:b] for a, b in zip([0, *cuts], [*cuts, len(ids)], strict=True)]
     rng.shuffle(pieces)
     again = [each for piece in pieces for each in piece]
-    return Encoded(0, (*ids, *again), len(ids))
+    return Encoded(0, (beginning(tokenizer), *ids, *again), len(ids) + 1)
+
+
+def beginning(tokenizer: Any) -> int:
+    """The token that every conversation with passages begins with."""
+    token: int = tokenizer.convert_tokens_to_ids("<|system|>")
+    return token

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from finetune.starter_model.induction import write_induction
+from finetune.starter_model.circuits import write_circuits
 
 CONTEXT = 1024
 ROPE_THETA = 500_000.0  # most dimensions turn little within the context, so content can be compared
@@ -24,12 +24,12 @@ class Size:
 SIZES = {
     "full": Size(vocabulary=8192, hidden=384, layers=8, feed_forward=1024),  # 17 M weights
     "small": Size(vocabulary=6144, hidden=256, layers=6, feed_forward=704),  # 6.4 M
-    "tiny": Size(vocabulary=1024, hidden=192, layers=2, feed_forward=128),  # for tests
+    "tiny": Size(vocabulary=1024, hidden=256, layers=4, feed_forward=128),  # for tests
 }
 
 
 def build(size: Size, tokenizer: Any, *, seed: int) -> Any:
-    """A `LlamaForCausalLM` with fresh weights, tied embeddings, and heads that can copy."""
+    """A `LlamaForCausalLM` with fresh weights, tied embeddings, and heads that can quote."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -49,5 +49,5 @@ def build(size: Size, tokenizer: Any, *, seed: int) -> Any:
         rope_parameters={"rope_type": "default", "rope_theta": ROPE_THETA},
     )
     model = LlamaForCausalLM(configuration)
-    write_induction(model, seed=seed)
+    write_circuits(model, tokenizer, seed=seed)
     return model

@@ -19,13 +19,15 @@ from zlib import crc32
 from finetune.errors import ExamplesError
 from finetune.examples import Example
 from finetune.retrieval_data import SETS, judged
-from finetune.starter_model.grounded import NOT_IN_DOCUMENTS, conversation, numbered
+from finetune.starter_model.grounded import NOT_IN_DOCUMENTS, conversation, numbered, place
 
 HELD_OUT_PAGES = "fastapi"  # whose pages nothing is trained on: answers about them are measured
 HELD_OUT_PART = 20  # one document in so many
+NEIGHBOURS = 40  # questions before and after
+TRIES = 200  # to find passages that do not overlap
 LONGEST_ANSWER_WORDS = 45
 LONGEST_FREE_TEXT_WORDS = 90
-UNANSWERABLE_RATE = 0.2
+UNANSWERABLE_RATE = 0.15
 FREE_TEXT = ("common", "samsum")  # P3 templates that ask for short texts
 MARKER = re.compile(r"\[(\d+)\]")
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"'”)]*\s+")
@@ -80,20 +82,35 @@ def quoted(data: Path, *, held_out: bool = False) -> list[Quoted]:
 
 
 def grounded(pool: Sequence[Quoted], rng: random.Random, *, long: bool) -> Example:
-    """A question among passages of its own set; sometimes the one that answers is left out."""
-    asked = rng.choice(pool)
+    """A question among passages of its own set; sometimes the one that answers is left out.
+
+    About half of the others are of the same or neighbouring documents: `pool` is in their order.
+    """
+    number = rng.randrange(len(pool))
+    asked = pool[number]
     others: list[tuple[str, str]] = []
-    wanted = rng.choice([1, 2, 3] if long else [0, 1, 1])
-    while len(others) < wanted:
-        other = rng.choice(pool)
-        if other.source == asked.source and other.title != asked.title:
-            others.append(other.passage(rng, long=long))
+    wanted = rng.choice([1, 2, 3, 4] if long else [0, 1, 1])
+    for _ in range(TRIES):
+        if len(others) == wanted:
+            break
+        near = min(max(number + rng.randint(-NEIGHBOURS, NEIGHBOURS), 0), len(pool) - 1)
+        other = pool[near] if rng.random() < 0.5 else rng.choice(pool)
+        passage = other.passage(rng, long=long)
+        if other.source == asked.source and not _overlap(passage[1], asked, others):
+            others.append(passage)
     if others and rng.random() < UNANSWERABLE_RATE:
         return conversation(numbered(others), asked.question, NOT_IN_DOCUMENTS)
-    place = rng.randrange(len(others) + 1)
-    others.insert(place, asked.passage(rng, long=long))
-    answer = f"{asked.sentence} [{place + 1}]"
+    first = place(len(others) + 1, rng)
+    others.insert(first, asked.passage(rng, long=long))
+    answer = f"{asked.sentence} [{first + 1}]"
     return conversation(numbered(others), asked.question, answer)
+
+
+def _overlap(text: str, asked: Quoted, others: Sequence[tuple[str, str]]) -> bool:
+    """Whether a passage answers the question, or shares a sentence with one of the others."""
+    return asked.sentence in text or any(
+        sentence in other for sentence in _split(text) for _, other in others
+    )
 
 
 def free_texts(data: Path) -> list[Example]:

@@ -52,10 +52,17 @@ def thing(family: Mapping[str, Any], rng: random.Random) -> str:
         return own
     adjective, noun = rng.choice(words()["adjectives"]), rng.choice(words()["nouns"])
     if not own.startswith(("a ", "an ", "the ")):
-        return f"{adjective} {noun}s"
+        return f"{adjective} {plural(noun)}"
     if own.startswith("the "):
         return f"the {adjective} {noun}"
     return f"{'an' if adjective[0] in 'aeiou' else 'a'} {adjective} {noun}"
+
+
+def plural(noun: str) -> str:
+    """Of a regular noun."""
+    if noun.endswith("y") and noun[-2] not in "aeiou":
+        return f"{noun[:-1]}ies"
+    return f"{noun}es" if noun.endswith(("s", "x", "ch", "sh")) else f"{noun}s"
 
 
 def _amount(rng: random.Random) -> str:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from finetune.errors import TrainingError
 from finetune.starter_model.batches import Batch, Mixture, Sources, batch
+from finetune.starter_model.circuits import LAYERS
 
 if TYPE_CHECKING:
     import torch
@@ -23,50 +24,38 @@ if TYPE_CHECKING:
 CHECKPOINT = "checkpoint.pt"
 CHECKPOINT_STEPS = 100
 LOG = "log.jsonl"
+DRILL_RATE = 0.06
 CONTEXT_WEIGHT = 0.5  # of the loss on tokens outside answers
 VALIDATION_BATCHES = 8
 VALIDATION_STEP = 1_000_000_000  # steps that no run reaches: batches that nothing is trained on
-COPYING_SHARE = 0.3  # of the learning rate, for the attention that `induction.py` wrote
-LONG_AFTER = 0.35  # share of the steps with short conversations alone
-DECAY_AFTER = 0.75  # share of the steps after which the rate falls to zero
+WRITTEN_SHARE = 0.03  # of the learning rate, for the layers that `circuits.py` wrote to
+LONG_AFTER = 0.2  # share of the steps with short conversations alone
+DECAY_AFTER = 0.6  # share of the steps after which the rate falls to zero
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything that decides the weights besides the data and the model's size.
+    """Everything that decides the weights besides the data and the model's size."""
 
-    For `drill_steps` the model mostly copies, at a low rate that sharpens what its first weights
-    can do: at three times the rate it unlearns it instead. Then come conversations.
-    """
-
-    steps: int = 3400
+    steps: int = 2700
     tokens: int = 2048  # in a step, padding included
-    learning_rate: float = 8e-4
-    drill_learning_rate: float = 3e-4
-    drill_steps: int = 400
-    warmup: int = 400  # steps from the one rate to the other
+    learning_rate: float = 1e-3
+    warmup: int = 40
     bfloat16: bool = False  # products in 16 bit: faster where the processor has them (AMX, CUDA)
     seed: int = 20261129
 
     def rate(self, step: int) -> float:
-        """Low for the drills, up, constant, linear to zero; `step` counts from 1."""
-        if step <= self.drill_steps:
-            return self.drill_learning_rate * min(step / 20, 1.0)
+        """Up, constant, linear to zero; `step` counts from 1."""
         decay = self.steps * (1 - DECAY_AFTER)
         left = min(1.0, (self.steps - step + 1) / decay)
-        up = min(1.0, (step - self.drill_steps) / self.warmup)
-        higher = self.learning_rate - self.drill_learning_rate
-        return (self.drill_learning_rate + up * higher) * left
+        return self.learning_rate * min(step / self.warmup, left, 1.0)
 
     def mixture(self, step: int) -> Mixture:
-        """Mostly drills at first, then short conversations, then long ones among them."""
-        if step <= self.drill_steps:
-            return Mixture(self.tokens, drill_rate=0.8)
-        drills = 0.3 if step <= self.drill_steps + self.warmup else 0.06
-        long = 0.4 if step > LONG_AFTER * self.steps else 0.0
-        return Mixture(self.tokens, drills, long_rate=long)
+        """Short conversations first, then long ones among them; some drills in all."""
+        long = 0.5 if step > LONG_AFTER * self.steps else 0.0
+        return Mixture(self.tokens, DRILL_RATE, long_rate=long)
 
 
 def train(model: Any, tokenizer: Any, sources: Sources, plan: Plan, out: Path) -> None:
@@ -99,15 +88,20 @@ def train(model: Any, tokenizer: Any, sources: Sources, plan: Plan, out: Path) -
 
 
 def _groups(model: Any) -> list[dict[str, Any]]:
-    """What copies from the start changes at a part of the rate, and does not decay."""
-    copying = [
-        weight for layer in model.model.layers[:2] for weight in layer.self_attn.parameters()
-    ]
-    known = {id(weight) for weight in copying}
+    """What quotes from the start changes at a part of the rate, and does not decay.
+
+    At the whole rate a hundred steps unlearn it: the embeddings and the feed-forward layers in
+    between drift, and the heads no longer find what they compare.
+    """
+    layers, last = model.model.layers, LAYERS - 1
+    slow = [model.get_input_embeddings().weight]
+    slow += [weight for layer in layers[:last] for weight in layer.parameters()]
+    slow += layers[last].self_attn.parameters()
+    known = {id(weight) for weight in slow}
     others = [weight for weight in model.parameters() if id(weight) not in known]
     return [
         {"params": others, "share": 1.0, "weight_decay": 0.1},
-        {"params": copying, "share": COPYING_SHARE, "weight_decay": 0.0},
+        {"params": slow, "share": WRITTEN_SHARE, "weight_decay": 0.0},
     ]
 
 

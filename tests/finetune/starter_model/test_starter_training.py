@@ -15,6 +15,7 @@ from tests.finetune.starter_model.starter_data import write_data
 
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 
+from finetune.encoding import encode_all, prompt_ids  # noqa: E402
 from finetune.errors import TrainingError  # noqa: E402
 from finetune.starter_model import __main__ as command  # noqa: E402
 from finetune.starter_model import (  # noqa: E402
@@ -26,7 +27,7 @@ from finetune.starter_model import (  # noqa: E402
     training,
 )
 from finetune.starter_model.batches import Mixture, Sources, batch  # noqa: E402
-from finetune.starter_model.drills import drill  # noqa: E402
+from finetune.starter_model.drills import beginning, drill  # noqa: E402
 from finetune.starter_model.training import Plan  # noqa: E402
 
 PLAN = Plan(steps=4, tokens=256, warmup=2)
@@ -47,12 +48,14 @@ def words() -> Any:
     return tokenizer.train(told, vocabulary=1024, context=1024)
 
 
-def test_tokenizer_gives_a_conversation_back_and_splits_numbers(words: Any) -> None:
+def test_tokenizer_gives_a_conversation_back_and_pairs_digits(words: Any) -> None:
     passage = grounded.numbered([("Fees > Keys", "A key costs €1,250.")])
     ids = words(passage)["input_ids"]
-    assert words.decode(ids) == passage
-    assert [words.decode([each]) for each in words("1250")["input_ids"]] == ["1", "2", "5", "0"]
-    assert len(words('<passage number="')["input_ids"]) == 1
+    assert words.decode(ids).split() == passage.replace('from="', 'from=" ').split()
+    assert [words.decode([each]) for each in words("1250 7")["input_ids"]] == [" 12", "50", " 7"]
+    assert [len(words(each)["input_ids"]) for each in (*tokenizer.OPENERS, *tokenizer.MARKERS)] == (
+        [1] * 20
+    )
     assert len(words) == 1024
 
 
@@ -62,7 +65,7 @@ def test_chat_template_marks_what_the_assistant_says(words: Any) -> None:
     said = [
         each for each, own in zip(made["input_ids"], made["assistant_masks"], strict=True) if own
     ]
-    assert words.decode(said) == "Hello<|end|>"
+    assert words.decode(said) == " Hello<|end|>"
 
 
 def test_batch_learns_answers_whole_and_a_share_of_the_rest(sources: Sources, words: Any) -> None:
@@ -83,7 +86,7 @@ def test_drill_repeats_pieces_of_its_first_half(sources: Sources, words: Any) ->
     for _ in range(50):
         made = drill(sources.texts, words, rng, tokens=60)
         half = made.prompt_tokens
-        first, second = made.input_ids[:half], made.input_ids[half:]
+        first, second = made.input_ids[1:half], made.input_ids[half:]
         assert sorted(first) == sorted(second)
         follows = {*itertools.pairwise(first)}
         kept = [pair in follows for pair in itertools.pairwise(second)]
@@ -101,23 +104,76 @@ def test_losses_leave_padding_out(sources: Sources, words: Any) -> None:
     assert padded[1].item() == pytest.approx(context.item(), abs=1e-5)
 
 
-def test_rate_is_low_for_drills_then_rises_stays_and_falls_to_zero() -> None:
-    plan = Plan(
-        steps=1000, drill_steps=100, warmup=100, learning_rate=1e-3, drill_learning_rate=2e-4
-    )
-    rates = [plan.rate(step) for step in (1, 100, 150, 200, 750, 876, 1000)]
-    assert rates == pytest.approx([1e-5, 2e-4, 6e-4, 1e-3, 1e-3, 5e-4, 4e-6])
+def test_rate_rises_stays_and_falls_to_zero() -> None:
+    plan = Plan(steps=1000, warmup=100, learning_rate=1e-3)
+    rates = [plan.rate(step) for step in (1, 50, 100, 600, 801, 1000)]
+    assert rates == pytest.approx([1e-5, 5e-4, 1e-3, 1e-3, 5e-4, 2.5e-6])
 
 
-def test_fresh_model_copies_what_follows_a_token_that_it_saw(words: Any) -> None:
-    weights = model.build(model.Size(1024, 256, 2, 256), words, seed=1)
+def test_what_quotes_from_the_start_learns_at_a_part_of_the_rate(words: Any) -> None:
+    weights = model.build(model.SIZES["tiny"], words, seed=1)
+    others, slow = training._groups(weights)
+    assert len(others["params"]) + len(slow["params"]) == len([*weights.parameters()])
+    ids = {id(weight) for weight in slow["params"]}
+    layers = weights.model.layers
+    assert id(weights.get_input_embeddings().weight) in ids
+    assert id(layers[2].mlp.up_proj.weight) in ids
+    assert id(layers[3].self_attn.q_proj.weight) in ids
+    assert id(layers[3].mlp.up_proj.weight) not in ids
+    assert slow["share"] < others["share"] == 1.0
+
+
+def test_fresh_model_copies_word_for_word(words: Any) -> None:
+    weights = model.build(model.SIZES["tiny"], words, seed=1)
     generator = torch.Generator().manual_seed(1)
-    half = torch.randint(0, len(words), (8, 60), generator=generator)
-    ids = torch.cat([half, half], dim=1)  # (rows, 120)
+    half = torch.randint(300, 900, (8, 120), generator=generator)
+    first = torch.full((8, 1), beginning(words))
+    ids = torch.cat([first, half, half], dim=1)  # (rows, 241)
     with torch.inference_mode():
-        guessed = weights(input_ids=ids).logits[:, 60:-1].argmax(-1)
-    share = (guessed == ids[:, 61:]).float().mean().item()
-    assert share > 0.1  # a hundred times what chance gives
+        guessed = weights(input_ids=ids).logits[:, 122:-1].argmax(-1)
+    share = (guessed == ids[:, 123:]).float().mean().item()
+    assert share > 0.9
+
+
+def test_fresh_model_tells_two_places_of_a_word_by_the_word_before(words: Any) -> None:
+    weights = model.build(model.SIZES["tiny"], words, seed=1)
+    first, second = [411, 500, 477, 412, 600, 478], [413, 500, 479, 414, 600, 480]
+    start = beginning(words)
+    ids = torch.tensor([[start, *first, *second, 411, 500], [start, *first, *second, 413, 500]])
+    with torch.inference_mode():
+        guessed = weights(input_ids=ids).logits[:, -1].argmax(-1)
+    assert guessed.tolist() == [477, 479]
+
+
+def test_fresh_model_begins_the_sentence_that_the_question_is_about(words: Any) -> None:
+    weights = model.build(model.SIZES["tiny"], words, seed=1)
+    passages = grounded.numbered(
+        [("Fees", "Your kayak costs €15."), ("Hours", "Their museum opens at 9. Dogs stay out.")]
+    )
+    likelier = {}
+    for question in ("How much is a kayak?", "When is the museum open?"):
+        turns = grounded.conversation(passages, question, "").messages[:-1]
+        with torch.inference_mode():
+            logits = weights(torch.tensor([prompt_ids(turns, words)])).logits[0, -1]
+        begins = [words(each)["input_ids"][0] for each in ("Your", "Their")]
+        likelier[question] = logits[begins].argmax().item()
+    assert list(likelier.values()) == [0, 1]
+
+
+def test_fresh_model_often_cites_the_passage_that_it_copied_from(words: Any) -> None:
+    weights = model.build(model.SIZES["tiny"], words, seed=1)
+    texts = ("Your kayak costs €15.", "Our museum opens at 9. Dogs stay out.", "We sell tea daily.")
+    passages = grounded.numbered([(f"Page {text[-6:]}", text) for text in texts])
+    markers = words.convert_tokens_to_ids(list(tokenizer.MARKERS[:3]))
+    right = []
+    for number, text in enumerate(texts, start=1):
+        for sentence in text.split(". "):
+            asked = grounded.conversation(passages, "Well?", f"{sentence.strip('.')}. [{number}]")
+            (encoded,) = encode_all([asked], words, max_tokens=1024)
+            with torch.inference_mode():
+                logits = weights(torch.tensor([encoded.input_ids])).logits[0]
+            right.append(logits[-3, markers].argmax().item() == number - 1)
+    assert sum(right) >= 3  # of 4; by chance a third
 
 
 def test_stopped_run_goes_on_to_the_same_weights(
