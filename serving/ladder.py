@@ -6,9 +6,10 @@ from serving.extractive_generator import ExtractiveGenerator
 from serving.generation import Generator
 from serving.openai_generator import OpenAIGenerator
 from serving.prompts import CountTokens
-from serving.settings import GeneratorKind, Settings
+from serving.settings import BUNDLED, GeneratorKind, Settings
 from serving.transformers_generator import TransformersGenerator
 from serving.writing import Writer
+from starter import bundle
 
 
 def build_writer(settings: Settings, count_tokens: CountTokens) -> Writer:
@@ -22,13 +23,14 @@ def build_writer(settings: Settings, count_tokens: CountTokens) -> Writer:
         generator=_generator(settings, quoting),
         quoting=quoting,
         fallbacks=_fallbacks(settings, quoting),
+        small=settings.small_model,
     )
 
 
 def _generator(settings: Settings, quoting: ExtractiveGenerator) -> Generator:
     if settings.generator is GeneratorKind.TRANSFORMERS:
         return TransformersGenerator(
-            settings.language_model or "",
+            _language_model(settings),
             adapters_dir=settings.home / "adapters",
             nf4=settings.nf4,
             adapters_mib=settings.adapters_mib,
@@ -44,6 +46,13 @@ def _generator(settings: Settings, quoting: ExtractiveGenerator) -> Generator:
             count_tokens=quoting.count_tokens,
         )
     return quoting
+
+
+def _language_model(settings: Settings) -> str:
+    """A folder or a hub name."""
+    if settings.language_model == BUNDLED:
+        return str(bundle.LANGUAGE_MODEL)
+    return settings.language_model or ""
 
 
 def _fallbacks(settings: Settings, quoting: ExtractiveGenerator) -> tuple[Generator, ...]:

@@ -75,7 +75,8 @@ class Settings(BaseSettings):
     answerability: Path | None = None  # default: the bundled one
 
     generator: GeneratorKind = GeneratorKind.EXTRACTIVE
-    language_model: str | None = None  # a folder or hub name, for generator = transformers
+    language_model: str | None = None  # "bundled", a folder or hub name: generator = transformers
+    small_model: bool = False  # retrieval decides what is to the point, not the language model
     nf4: bool = True  # 4-bit weights on CUDA
     adapters_mib: int = Field(default=1024, ge=1)  # memory for adapters; unused ones leave first
     voices_dir: Path | None = None  # NAME.jsonl with a voice's examples; default: home/voices
@@ -95,6 +96,7 @@ class Settings(BaseSettings):
     max_new_tokens: int = Field(default=512, ge=1)
 
     starter_documents: bool = False  # index the bundled help centre when there is no document yet
+    starter_voices: bool = False  # register the bundled voices that the data folder has none of
     max_question_chars: int = Field(default=20_000, ge=100)
     max_upload_mib: int = Field(default=32, ge=1)
 
@@ -155,7 +157,9 @@ def load_settings(profile: str = DEFAULT_PROFILE, **overrides: Any) -> Settings:
 def _inconsistencies(settings: Settings) -> list[str]:
     problems = []
     if settings.generator is GeneratorKind.TRANSFORMERS and not settings.language_model:
-        problems.append("generator = transformers needs language_model: a folder or a hub name")
+        problems.append(
+            "generator = transformers needs language_model: bundled, a folder or hub name"
+        )
     if settings.generator is GeneratorKind.OPENAI:
         for name in ("openai_base_url", "openai_model"):
             if not getattr(settings, name):

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 
+from retrieval.words import content_words
 from serving.answers import NOT_IN_DOCUMENTS, ChatRequest, Stage, Usage
 from serving.blocks import Blocks
 from serving.citations import MarkerFilter, markers_in, without_markers
@@ -26,6 +27,8 @@ from serving.release import Release, Written
 from serving.unlooked_up import unlooked_up
 from serving.voice_only import tells_silence
 
+BEST_EVIDENCE = 2  # units, one of which a small generator's first block has to be about
+ABOUT_EVIDENCE = 0.6  # share of the block's content words that are the unit's
 MAX_REMARKS = 3  # uncited sentences of one generator that are left out before it is stopped
 
 logger = logging.getLogger(__name__)
@@ -33,11 +36,17 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """`generator`, then each of `fallbacks`, then `quoting`, which says nothing of its own."""
+    """`generator`, then each of `fallbacks`, then `quoting`, which says nothing of its own.
+
+    A `small` generator is not asked whether the documents hold an answer, nor which of their
+    sentences it is: its refusal is not the last word, and it must begin with what the best evidence
+    says.
+    """
 
     generator: Generator
     quoting: Generator
     fallbacks: tuple[Generator, ...] = ()
+    small: bool = False
 
     def write(
         self, request: ChatRequest, prompt: Prompt, clock: Clock, *, after: str = ""
@@ -63,7 +72,8 @@ class Writer:
             if generator is not self.generator:
                 run.keep_voice_if_known(generator)
             try:
-                done = yield from run.grounded(generator)
+                small = self.small and generator is self.generator
+                done = yield from run.grounded(generator, small=small)
             except GeneratorError:
                 if run.release.began:
                     raise
@@ -86,7 +96,7 @@ class _Run:
     release: Release
     written: Written
 
-    def grounded(self, generator: Generator) -> Stream[str, None, bool]:
+    def grounded(self, generator: Generator, *, small: bool) -> Stream[str, None, bool]:
         """Release what the passages bear out; return whether that is an answer or a refusal."""
         self.written.generator = generator.name
         grounding = Grounding(self.prompt.passages, self.prompt.question, self._known_names())
@@ -102,6 +112,10 @@ class _Run:
                 elif finding.verdict is Verdict.SUPPORTED:
                     if self.release.markers.exceeds(block):
                         continue
+                    if small and not self.release.began and not self._to_the_point(block):
+                        logger.info("held back: beside the point: %s", block.strip())
+                        stopped = True
+                        break
                     text = held + block
                     yield from self.release.show(text if self.release.began else text.lstrip())
                     held = ""
@@ -119,6 +133,8 @@ class _Run:
         if self.release.began:
             return not stopped or self._answers()
         if silent and not stopped:
+            if small:
+                return False
             yield from self.refuse()
             return True
         if not self.request.cancelled.is_set():
@@ -206,6 +222,12 @@ class _Run:
         count = len(self.prompt.passages)
         best = next((item.index + 1 for item in self.prompt.evidence if item.index < count), None)
         return best is None or best in cited or len(cited) >= self.request.max_citations
+
+    def _to_the_point(self, block: str) -> bool:
+        """Whether most of its words are those of the evidence that answers best."""
+        said = content_words(without_markers(block))
+        best = (content_words(item.unit.text) for item in self.prompt.evidence[:BEST_EVIDENCE])
+        return any(len(said & words) >= ABOUT_EVIDENCE * len(said) for words in best)
 
     def _known_names(self) -> frozenset[str]:
         """The voice's own name, and the names in the caller's system messages, folded."""

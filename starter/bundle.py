@@ -15,6 +15,8 @@ VOICES = FOLDER / "voices"
 RETRIEVAL_PASSAGES = FOLDER / "retrieval" / "passages.jsonl"
 EMBEDDER_ADAPTER = FOLDER / "models" / "embedder"
 RERANKER_ADAPTER = FOLDER / "models" / "reranker"
+LANGUAGE_MODEL = FOLDER / "models" / "language-model"
+VOICE_ADAPTERS = FOLDER / "models" / "voices"  # NAME/ for each
 ROUTER_HEAD = FOLDER / "models" / "router" / "head.safetensors"
 ANSWERABILITY = FOLDER / "models" / "answerability" / "answerability.safetensors"
 

@@ -29,6 +29,8 @@ CONTEXT_WEIGHT = 0.5  # of the loss on tokens outside answers
 VALIDATION_BATCHES = 8
 VALIDATION_STEP = 1_000_000_000  # steps that no run reaches: batches that nothing is trained on
 WRITTEN_SHARE = 0.03  # of the learning rate, for the layers that `circuits.py` wrote to
+EMBEDDINGS_FREE_AFTER = 1 / 3  # share of the steps; before, they change as little
+EMBEDDINGS_SHARE = 0.3
 LONG_AFTER = 0.2  # share of the steps with short conversations alone
 DECAY_AFTER = 0.6  # share of the steps after which the rate falls to zero
 
@@ -39,7 +41,7 @@ logger = logging.getLogger(__name__)
 class Plan:
     """Everything that decides the weights besides the data and the model's size."""
 
-    steps: int = 2700
+    steps: int = 2100
     tokens: int = 2048  # in a step, padding included
     learning_rate: float = 1e-3
     warmup: int = 40
@@ -51,6 +53,13 @@ class Plan:
         decay = self.steps * (1 - DECAY_AFTER)
         left = min(1.0, (self.steps - step + 1) / decay)
         return self.learning_rate * min(step / self.warmup, left, 1.0)
+
+    def share(self, part: str, step: int) -> float:
+        """Of the rate, for a part of the weights: little for what quotes from the start."""
+        if part == "others":
+            return 1.0
+        free = part == "embeddings" and step > EMBEDDINGS_FREE_AFTER * self.steps
+        return EMBEDDINGS_SHARE if free else WRITTEN_SHARE
 
     def mixture(self, step: int) -> Mixture:
         """Short conversations first, then long ones among them; some drills in all."""
@@ -71,7 +80,7 @@ def train(model: Any, tokenizer: Any, sources: Sources, plan: Plan, out: Path) -
     started = time.perf_counter()
     for step in range(first + 1, plan.steps + 1):
         for group in optimizer.param_groups:
-            group["lr"] = plan.rate(step) * group["share"]
+            group["lr"] = plan.rate(step) * plan.share(group["part"], step)
         drawn = batch(step, sources, tokenizer, plan.mixture(step), seed=plan.seed)
         with torch.autocast(model.device.type, torch.bfloat16, enabled=plan.bfloat16):
             answers, context = losses(model, drawn)
@@ -90,18 +99,19 @@ def train(model: Any, tokenizer: Any, sources: Sources, plan: Plan, out: Path) -
 def _groups(model: Any) -> list[dict[str, Any]]:
     """What quotes from the start changes at a part of the rate, and does not decay.
 
-    At the whole rate a hundred steps unlearn it: the embeddings and the feed-forward layers in
+    At the whole rate the first hundred steps unlearn it: embeddings and feed-forward layers in
     between drift, and the heads no longer find what they compare.
     """
     layers, last = model.model.layers, LAYERS - 1
-    slow = [model.get_input_embeddings().weight]
-    slow += [weight for layer in layers[:last] for weight in layer.parameters()]
+    embeddings = model.get_input_embeddings().weight
+    slow = [weight for layer in layers[:last] for weight in layer.parameters()]
     slow += layers[last].self_attn.parameters()
-    known = {id(weight) for weight in slow}
+    known = {id(weight) for weight in [embeddings, *slow]}
     others = [weight for weight in model.parameters() if id(weight) not in known]
     return [
-        {"params": others, "share": 1.0, "weight_decay": 0.1},
-        {"params": slow, "share": WRITTEN_SHARE, "weight_decay": 0.0},
+        {"params": others, "part": "others", "weight_decay": 0.1},
+        {"params": slow, "part": "written", "weight_decay": 0.0},
+        {"params": [embeddings], "part": "embeddings", "weight_decay": 0.0},
     ]
 
 

@@ -86,7 +86,9 @@ def run(arguments: Sequence[str]) -> int:
     """Report; exit with 1 when something that the profile needs is missing."""
     parser = command_parser("doctor")
     parser.add_argument(
-        "--profile", default="starter", help="starter (default), gpu-24gb or cluster"
+        "--profile",
+        default="starter",
+        help="starter (default), starter-voices, gpu-24gb or cluster",
     )
     parser.add_argument("--settings", action="store_true", help="list every setting and its value")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")

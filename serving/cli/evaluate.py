@@ -12,6 +12,7 @@ from serving.cli import (
     evaluate_exports,
     evaluate_ladder,
     evaluate_retrieval,
+    evaluate_tickets,
     evaluate_voices,
 )
 from serving.cli.connection import CommandError, connect
@@ -51,11 +52,16 @@ def run(arguments: Sequence[str]) -> int:
         "ladder", help="answers as the model writes them, and as they are released"
     )
     evaluate_ladder.add_arguments(ladder)
+    tickets = kinds.add_parser(
+        "tickets", help="whether an adapter turns messages into JSON of its schema"
+    )
+    evaluate_tickets.add_arguments(tickets)
     options = parser.parse_args(arguments)
     others = {
         "exports": evaluate_exports.run,
         "ladder": evaluate_ladder.run,
         "retrieval": evaluate_retrieval.run,
+        "tickets": evaluate_tickets.run,
         "voices": evaluate_voices.run,
     }
     if options.what in others:

@@ -23,7 +23,9 @@ def add_profile(parser: argparse.ArgumentParser) -> None:
     from serving.settings import DEFAULT_PROFILE
 
     parser.add_argument(
-        "--profile", default=DEFAULT_PROFILE, help="starter (default), gpu-24gb or cluster"
+        "--profile",
+        default=DEFAULT_PROFILE,
+        help="starter (default), starter-voices, gpu-24gb or cluster",
     )
 
 

@@ -112,15 +112,17 @@ def test_rate_rises_stays_and_falls_to_zero() -> None:
 
 def test_what_quotes_from_the_start_learns_at_a_part_of_the_rate(words: Any) -> None:
     weights = model.build(model.SIZES["tiny"], words, seed=1)
-    others, slow = training._groups(weights)
-    assert len(others["params"]) + len(slow["params"]) == len([*weights.parameters()])
-    ids = {id(weight) for weight in slow["params"]}
+    groups = training._groups(weights)
+    assert sum(len(group["params"]) for group in groups) == len([*weights.parameters()])
+    part = {id(weight): group["part"] for group in groups for weight in group["params"]}
     layers = weights.model.layers
-    assert id(weights.get_input_embeddings().weight) in ids
-    assert id(layers[2].mlp.up_proj.weight) in ids
-    assert id(layers[3].self_attn.q_proj.weight) in ids
-    assert id(layers[3].mlp.up_proj.weight) not in ids
-    assert slow["share"] < others["share"] == 1.0
+    assert part[id(weights.get_input_embeddings().weight)] == "embeddings"
+    assert part[id(layers[2].mlp.up_proj.weight)] == "written"
+    assert part[id(layers[3].self_attn.q_proj.weight)] == "written"
+    assert part[id(layers[3].mlp.up_proj.weight)] == "others"
+    plan = Plan(steps=300)
+    assert [plan.share("others", 1), plan.share("written", 300)] == [1.0, 0.03]
+    assert plan.share("embeddings", 100) < plan.share("embeddings", 101) < 1
 
 
 def test_fresh_model_copies_word_for_word(words: Any) -> None:

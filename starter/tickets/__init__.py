@@ -1,0 +1,1 @@
+"""Messages and the tickets they become, as examples to train an adapter that answers in JSON."""
