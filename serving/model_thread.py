@@ -157,7 +157,9 @@ class ModelThread:
                 self._fail(self._running, error)
                 self._running = []
                 self._decoder.clear()
-        self._fail([*self._running, *self._waiting], RuntimeError("it was closed"))
+        wanted = [job for job in [*self._running, *self._waiting] if not job.unwanted]
+        if wanted:
+            self._fail(wanted, RuntimeError("it was closed"))
 
     def _turn(self) -> None:
         """Let those go whom nobody waits for, let others in, and write one token of each."""

@@ -109,6 +109,25 @@ def test_refusal_is_shown_alone_in_our_words(text: str) -> None:
     assert written.markers == []
 
 
+@pytest.mark.parametrize(
+    ("text", "stage"),
+    [
+        ("At most 8 kg [1].", Stage.MODEL),  # what the best evidence says
+        ("Lifts are slow [2].", Stage.QUOTED),  # borne out, and beside the point
+        ("The documents don't say.", Stage.QUOTED),  # not the last word
+    ],
+)
+def test_small_generator_is_held_to_the_best_evidence(text: str, stage: Stage) -> None:
+    prompt = a_prompt("At most 8 kg.", "Ramps are steep. Lifts are slow.")
+    small = Writer(
+        ScriptedGenerator(text), ExtractiveGenerator(lambda words: len(words.split())), small=True
+    )
+    _, written = finish(small, ChatRequest(messages=prompt.messages), prompt)
+    assert written.stage is stage
+    assert "8 kg" in written.text
+    assert not written.refused
+
+
 def test_answer_that_opens_like_a_refusal_is_kept() -> None:
     text = "The documents don't say whether cats may sit on laps. A carrier weighs 8 kg [1]."
 
