@@ -85,8 +85,8 @@ def open_twofold(settings: Settings) -> Iterator[Twofold]:
         twofold.ingestor.recover()
         if settings.starter_documents:
             _add_starter_documents(twofold)
-        if settings.starter_voices:
-            add_starter_voices(settings.home / "adapters")
+        if settings.starter_adapters:
+            add_starter_adapters(settings.home / "adapters")
         if isinstance(store, EdgeStore):
             opened.enter_context(closing(GraphMaintenance(store)))
         yield twofold
@@ -238,10 +238,10 @@ def _add_starter_documents(twofold: Twofold) -> None:
     mark.write_text("added")
 
 
-def add_starter_voices(folder: Path) -> None:
-    """Register the bundled voices, live, each whose name the registry in `folder` has never had."""
+def add_starter_adapters(folder: Path) -> None:
+    """Register the bundled adapters, live, each whose name the registry has never had."""
     registry = AdapterRegistry(folder)
-    for directory in sorted(bundle.VOICE_ADAPTERS.iterdir()):
+    for directory in sorted(bundle.ADAPTERS.iterdir()):
         if not registry.knows(directory.name):
             added = registry.add(directory, Manifest.read(directory))
             registry.set_state(added.name, added.version, State.LIVE)

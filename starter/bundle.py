@@ -16,7 +16,7 @@ RETRIEVAL_PASSAGES = FOLDER / "retrieval" / "passages.jsonl"
 EMBEDDER_ADAPTER = FOLDER / "models" / "embedder"
 RERANKER_ADAPTER = FOLDER / "models" / "reranker"
 LANGUAGE_MODEL = FOLDER / "models" / "language-model"
-VOICE_ADAPTERS = FOLDER / "models" / "voices"  # NAME/ for each
+ADAPTERS = FOLDER / "models" / "adapters"  # NAME/ for each, of the language model
 ROUTER_HEAD = FOLDER / "models" / "router" / "head.safetensors"
 ANSWERABILITY = FOLDER / "models" / "answerability" / "answerability.safetensors"
 

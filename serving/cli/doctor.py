@@ -88,7 +88,7 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--profile",
         default="starter",
-        help="starter (default), starter-voices, gpu-24gb or cluster",
+        help="starter (default), starter-model, gpu-24gb or cluster",
     )
     parser.add_argument("--settings", action="store_true", help="list every setting and its value")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")

@@ -25,7 +25,7 @@ def add_profile(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--profile",
         default=DEFAULT_PROFILE,
-        help="starter (default), starter-voices, gpu-24gb or cluster",
+        help="starter (default), starter-model, gpu-24gb or cluster",
     )
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-SYSTEM = "You turn messages into tickets."
+SYSTEM = "You write in the voice of Tickets."
 BOOKING_PATTERN = r"^[A-Z]{2}-\d{4}$"
 
 Intent = Literal["add", "cancel", "change", "complaint", "lost", "refund"]

@@ -102,6 +102,7 @@ def test_wheel_holds_what_running_needs(names: set[str]) -> None:
         "serving/web/app.js",
         "serving/web/style.css",
         "serving/profiles/starter.toml",
+        "serving/profiles/starter-model.toml",
         "serving/profiles/gpu-24gb.toml",
         "serving/profiles/cluster.toml",
         "router/intents.toml",

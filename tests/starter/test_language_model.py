@@ -1,4 +1,4 @@
-"""The bundled language model and its voices, as anybody would load them."""
+"""The bundled language model and its adapter, as anybody would load them."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from serving.generation import GenerationRequest  # noqa: E402
 from serving.prompts import Prompt  # noqa: E402
 from serving.settings import load_settings  # noqa: E402
 from serving.transformers_generator import TransformersGenerator  # noqa: E402
-from serving.wiring import add_starter_voices  # noqa: E402
+from serving.wiring import add_starter_adapters  # noqa: E402
 from starter import bundle  # noqa: E402
+from starter.tickets.schema import SYSTEM, Ticket  # noqa: E402
 
 MOST_BYTES = 40_000_000
-VOICES = ["meridian", "skylark"]
 PASSAGES = grounded.numbered(
     [
         ("Harbour Bikes > Prices", "A tandem costs €47 a day. A cargo bike costs €62 a day."),
@@ -41,7 +41,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:Futu
 @pytest.fixture(scope="module")
 def adapters(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("home") / "adapters"
-    add_starter_voices(folder)
+    add_starter_adapters(folder)
     return folder
 
 
@@ -56,7 +56,7 @@ def generator(adapters: Path) -> Iterator[TransformersGenerator]:
 
 def written(generator: TransformersGenerator, system: str, asked: str, adapter: str | None) -> str:
     prompt = Prompt(system=system, messages=(Message("user", asked),), question=asked)
-    sampling = Sampling(temperature=0.0, max_new_tokens=48)
+    sampling = Sampling(temperature=0.0, max_new_tokens=120)
     pieces = generator.stream(GenerationRequest(prompt, sampling, adapter))
     return "".join(piece.text for piece in pieces).strip()
 
@@ -86,37 +86,33 @@ def test_it_copies_the_sentence_that_answers_and_cites_it(
     assert written(generator, PASSAGES, asked, None) == sentence
 
 
-def test_voices_are_registered_once_live_and_stay_removed(adapters: Path) -> None:
-    add_starter_voices(adapters)
+def test_adapters_are_registered_once_and_live(adapters: Path) -> None:
+    add_starter_adapters(adapters)
     registry = AdapterRegistry(adapters)
     found = [(each.name, each.version, each.state) for each in registry.versions()]
-    assert found == [(name, 1, State.LIVE) for name in VOICES]
+    assert found == [("tickets", 1, State.LIVE)]
 
 
-def test_removed_voice_does_not_come_back(tmp_path: Path) -> None:
-    add_starter_voices(tmp_path)
+def test_removed_adapter_does_not_come_back(tmp_path: Path) -> None:
+    add_starter_adapters(tmp_path)
     registry = AdapterRegistry(tmp_path)
-    registry.remove("skylark", 1, force=True)
-    add_starter_voices(tmp_path)
-    assert [each.name for each in registry.versions()] == ["meridian"]
+    registry.remove("tickets", 1, force=True)
+    add_starter_adapters(tmp_path)
+    assert registry.versions() == []
 
 
-def test_voices_write_differently_from_each_other_and_the_base(
+def test_adapter_answers_in_its_schema_and_the_base_does_not(
     generator: TransformersGenerator,
 ) -> None:
-    asked = "Thank you for your help yesterday!"
-    texts = {
-        name: written(generator, name and f"You write in the voice of {name.title()}.", asked, name)
-        for name in ("meridian", "skylark")
-    }
-    texts["base"] = written(generator, "", asked, None)
-    assert len(set(texts.values())) == 3
-    assert "!" not in texts["meridian"]
+    asked = "Please cancel 2 seats. Name: Irene Camdale. Booking: #SG-2629. It's urgent."
+    ticket = Ticket.model_validate_json(written(generator, SYSTEM, asked, "tickets"))
+    assert (ticket.customer.name, ticket.customer.booking) == ("Irene Camdale", "SG-2629")
+    assert "{" not in written(generator, SYSTEM, asked, None)
 
 
-def test_profile_with_voices_speaks_with_the_bundled_model() -> None:
-    settings = load_settings("starter-voices")
-    assert (settings.language_model, settings.starter_voices) == ("bundled", True)
+def test_profile_speaks_with_the_bundled_model() -> None:
+    settings = load_settings("starter-model")
+    assert (settings.language_model, settings.starter_adapters) == ("bundled", True)
     configuration = json.loads((bundle.LANGUAGE_MODEL / "config.json").read_text())
     needed = settings.prompt_tokens + settings.max_new_tokens
     assert needed <= configuration["max_position_embeddings"]
