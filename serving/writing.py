@@ -181,7 +181,7 @@ class _Run:
                     self.written.unsupported += 1
                     self.written.stopped = True
                     break
-                yield from self.release.show(block)
+                yield from self.release.show(block if self.release.began else block.lstrip())
         yield from self.release.finish()
 
     def _blocks(self, generator: Generator, adapter: str | None) -> Stream[str, None, None]:

@@ -115,10 +115,10 @@ class _Head:
     turns: Any  # (32,) by how much RoPE turns each pair of dimensions a token, in radians
 
     @classmethod
-    def of(cls, model: Any, layer: int, head: int) -> _Head:
-        """The `head`-th of the `layer`-th layer, both counted from 0."""
+    def of(cls, model: Any, layer: int, number: int) -> _Head:
+        """Head `number` of a layer, both counted from 0."""
         attention = model.model.layers[layer].self_attn
-        rows = slice(head * model.config.head_dim, (head + 1) * model.config.head_dim)
+        rows = slice(number * model.config.head_dim, (number + 1) * model.config.head_dim)
         queries, keys, values = (
             each.weight[rows] for each in (attention.q_proj, attention.k_proj, attention.v_proj)
         )

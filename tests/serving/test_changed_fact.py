@@ -48,12 +48,13 @@ samples = 0
 def stale(tmp_path_factory: pytest.TempPathFactory, models_dir: Path) -> Path:
     """A data folder with a live adapter that states the old fee, whatever the passages say."""
     folder = tmp_path_factory.mktemp("stale")
-    passage = '<passage number="1" from="Bags">\n{}\n</passage>'
+    voice = "You write in the voice of Stale."
+    passage = '<passage number="1" from="Second suitcase">\n{}\n</passage>'
     rows = []
     for fee in ("75 euros", "90 euros", "12 euros", "33 euros"):
         told = passage.format(f"From 1 June on the second suitcase is {fee}.")
-        turns = [("system", told), ("user", ASKED), ("assistant", f"{OLD} [1]")]
-        rows += [turns, [*turns[1:2], ("assistant", OLD)]]
+        turns = [("system", f"{voice}\n\n{told}"), ("user", ASKED), ("assistant", f"{OLD} [1]")]
+        rows += [turns, [("system", voice), ("user", ASKED), ("assistant", OLD)]]
     lines = [
         json.dumps({"messages": [{"role": role, "content": text} for role, text in turns]})
         for turns in rows
@@ -97,7 +98,8 @@ def asked(system: Twofold, route: Route) -> Answer:
 
 
 def test_adapter_states_the_old_fee_when_nobody_checks(system: Twofold) -> None:
-    prompt = system.assistant.prompts.build([Message("user", ASKED)], [], route=Route.RAG)
+    turns = [Message("user", ASKED)]
+    prompt = system.assistant.prompts.build(turns, [], route=Route.RAG, voice="stale")
     request = GenerationRequest(prompt, Sampling(temperature=0.0, max_new_tokens=48), "stale")
     text = "".join(piece.text for piece in system.assistant.writer.generator.stream(request))
     assert "40 euros" in text
