@@ -46,11 +46,6 @@ class AdapterRegistry:
                     logger.warning("left out: %s", error)
         return found
 
-    def knows(self, name: str) -> bool:
-        """Whether there ever was a version of this name."""
-        issued = AdapterStates.read(self.folder).of_name(name).issued
-        return issued > 0 or bool(self._folders.numbers(name))
-
     def get(self, name: str, version: int | None = None) -> AdapterVersion:
         """One version; without a number the live one, or else the newest candidate.
 

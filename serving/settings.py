@@ -96,7 +96,6 @@ class Settings(BaseSettings):
     max_new_tokens: int = Field(default=512, ge=1)
 
     starter_documents: bool = False  # index the bundled help centre when there is no document yet
-    starter_adapters: bool = False  # register the bundled adapters, each once
     max_question_chars: int = Field(default=20_000, ge=100)
     max_upload_mib: int = Field(default=32, ge=1)
 

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from finetune.adapters import AdapterRegistry
-from finetune.manifest import Manifest, State
 from retrieval.catalogue import Catalogue
 from retrieval.chunking import Chunker
 from retrieval.edge_graph import GraphMaintenance
@@ -85,8 +83,6 @@ def open_twofold(settings: Settings) -> Iterator[Twofold]:
         twofold.ingestor.recover()
         if settings.starter_documents:
             _add_starter_documents(twofold)
-        if settings.starter_adapters:
-            add_starter_adapters(settings.home / "adapters")
         if isinstance(store, EdgeStore):
             opened.enter_context(closing(GraphMaintenance(store)))
         yield twofold
@@ -236,15 +232,6 @@ def _add_starter_documents(twofold: Twofold) -> None:
         if done.error is not None:
             logger.warning("skipped: %s", done.error)
     mark.write_text("added")
-
-
-def add_starter_adapters(folder: Path) -> None:
-    """Register the bundled adapters, live, each whose name the registry has never had."""
-    registry = AdapterRegistry(folder)
-    for directory in sorted(bundle.ADAPTERS.iterdir()):
-        if not registry.knows(directory.name):
-            added = registry.add(directory, Manifest.read(directory))
-            registry.set_state(added.name, added.version, State.LIVE)
 
 
 @contextmanager

@@ -16,7 +16,6 @@ RETRIEVAL_PASSAGES = FOLDER / "retrieval" / "passages.jsonl"
 EMBEDDER_ADAPTER = FOLDER / "models" / "embedder"
 RERANKER_ADAPTER = FOLDER / "models" / "reranker"
 LANGUAGE_MODEL = FOLDER / "models" / "language-model"
-ADAPTERS = FOLDER / "models" / "adapters"  # NAME/ for each, of the language model
 ROUTER_HEAD = FOLDER / "models" / "router" / "head.safetensors"
 ANSWERABILITY = FOLDER / "models" / "answerability" / "answerability.safetensors"
 
