@@ -159,4 +159,4 @@ def test_configuration_is_read() -> None:
     assert configuration.name == "tickets"
     assert configuration.train == FOLDER / "train.jsonl"
     assert configuration.validation == FOLDER / "validation.jsonl"
-    assert (configuration.max_tokens, configuration.learning_rate) == (320, 3e-3)
+    assert (configuration.max_tokens, configuration.learning_rate) == (320, 1e-3)
