@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import random
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from starter.tickets.schema import SYSTEM, Customer
 from starter.tickets.wordings import Wordings, draw, read_wordings
+from starter.writing_files import write_files
 
 FOLDER = Path(__file__).parent
 SEED = 7
@@ -30,11 +29,7 @@ Part = TypeVar("Part")
 
 def main() -> None:
     """Write both files beside this module, and say how many examples each holds."""
-    for name, text in files().items():
-        partial = FOLDER / f"{name}.partial"
-        partial.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(partial, FOLDER / name)
-        sys.stdout.write(f"{name}: {text.count(chr(10))} examples\n")
+    write_files(FOLDER, files())
 
 
 def files() -> dict[str, str]:
