@@ -76,12 +76,12 @@ class Assistant:
             vector = self.retriever.embed(query)
         with clock.stage("route"):
             routing = self._route(request, vector)
-        if routing.intent is Intent.SMALL_TALK and not self.speaks:
+        if routing.intent is Intent.SMALL_TALK and not self._speaks_freely(request):
             yield from self._introduce(request, routing, clock)
             return
         request = self.voices.shown(request, vector, self.writer.generator.adapters())
         written, rerouted = Written(), False
-        if routing.route is Route.FINE_TUNED and self.speaks:
+        if routing.route is Route.FINE_TUNED and self._speaks_freely(request):
             written, prompt = yield from self._write(request, routing, Grounds(query), clock)
             if not written.stopped:
                 yield self._answer(routing, Grounds(query), clock, written, prompt)
@@ -171,13 +171,18 @@ class Assistant:
             raise UnknownAdapterError(
                 f"no adapter {request.adapter!r}; available: {known}", param="model"
             )
-        if request.route is Route.FINE_TUNED and not self.speaks:
+        if request.route is Route.FINE_TUNED and not self._speaks_freely(request):
             raise NoLanguageModelError(
-                "the fine_tuned route needs a language model, and this server only quotes; set "
+                "the fine_tuned route needs a language model, and this server only quotes, or its "
+                "model is too small to write without an adapter (TWOFOLD_SMALL_MODEL); set "
                 "TWOFOLD_GENERATOR=transformers and TWOFOLD_LANGUAGE_MODEL, or "
                 "TWOFOLD_GENERATOR=openai and TWOFOLD_OPENAI_BASE_URL",
                 param="model",
             )
+
+    def _speaks_freely(self, request: ChatRequest) -> bool:
+        """Whether text without documents can be had: of a small model in a trained voice alone."""
+        return self.speaks and (request.adapter is not None or not self.writer.small)
 
     def _introduce(
         self, request: ChatRequest, routing: Routing, clock: Clock

@@ -274,6 +274,13 @@ def test_fine_tuned_route_reads_no_document(system: Twofold) -> None:
     assert "State no amount" in generator.requests[0].prompt.system
 
 
+def test_small_model_without_a_voice_writes_nothing_of_its_own(system: Twofold) -> None:
+    varied = vary(system, generator=ScriptedGenerator("The a of the."))
+    small = replace(varied.assistant, writer=replace(varied.assistant.writer, small=True))
+    with pytest.raises(NoLanguageModelError, match="TWOFOLD_SMALL_MODEL"):
+        list(small.answer(ChatRequest((Message("user", "Hello!"),), route=Route.FINE_TUNED)))
+
+
 def test_fine_tuned_route_without_language_model_names_the_setting(system: Twofold) -> None:
     with pytest.raises(NoLanguageModelError, match="TWOFOLD_LANGUAGE_MODEL"):
         ask(system, route=Route.FINE_TUNED)
