@@ -16,7 +16,7 @@ from retrieval import words as engine
 from retrieval.documents import ScoredPassage
 from serving.moments import Date, is_given, take_dates, take_times
 from serving.names import take_addresses, take_codes
-from serving.quantities import Quantity, mentions_unit, quantities
+from serving.quantities import Quantity, bare_measures, mentions_unit, quantities
 from serving.sentences import units
 
 _CLAUSE = re.compile(
@@ -105,6 +105,10 @@ def source_units(passages: Sequence[ScoredPassage]) -> tuple[SourceUnit, ...]:
 def missing_facts(claim: str, sources: Sequence[SourceUnit]) -> list[str]:
     """What the claim states and no source does, in words for the log; empty if all is there."""
     stated = facts(claim)
+    bare = bare_measures(stated.rest)
+    bare -= frozenset().union(*(bare_measures(facts(unit.text).rest) for unit in sources))
+    if bare:
+        return [f"a number of {unit}" for unit in sorted(bare)]
     if not stated.any:
         return []
     whole = "\n".join(

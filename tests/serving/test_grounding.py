@@ -222,3 +222,23 @@ def test_words_count_where_they_stand_together() -> None:
 
 def test_claim_of_numbers_alone_is_covered_by_their_being_found() -> None:
     assert coverage("It is €88.", source_units([NOTICE])) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        "A cabin place is, euros.",
+        "A cabin place on long-haul costs €.",
+        "The animal and its carrier together may weigh kg.",
+        "A cabin place on long-haul costs € 65 and the hold euros.",
+    ],
+)
+def test_amount_whose_number_is_missing_is_not_supported(claim: str) -> None:
+    assert verdict(f"{claim} [2]", PETS, PETS) is Verdict.UNSUPPORTED
+
+
+def test_measure_that_the_source_names_without_a_number_is_supported() -> None:
+    source = hit("All fees are in euros and cover the flight. A kennel costs 35 euros.")
+
+    assert verdict("All fees are in euros. [1]", source) is Verdict.SUPPORTED
+    assert verdict("Fees cover euros. [1]", source) is not Verdict.VOICE
