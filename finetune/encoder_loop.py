@@ -104,7 +104,7 @@ def _checkpoint(out: Path, step: int, model: Any, optimizer: Any, rate: Any) -> 
     scratch = out / f"{CHECKPOINT}.tmp"
     state = {
         "step": step,
-        "adapter": get_peft_model_state_dict(model),
+        "adapter": get_peft_model_state_dict(model, save_embedding_layers=False),
         "optimizer": optimizer.state_dict(),
         "schedule": rate.state_dict(),
         "rng": torch.get_rng_state(),

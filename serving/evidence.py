@@ -2,7 +2,8 @@
 
 The order of the passages, the decision to answer, and the quoting generator build on this, so it
 is computed once a question: the units of the best passages are embedded in one batch and compared
-with the question's vector, and their words with the question's.
+with the question's vector, and their words with the question's. What embeds them may be another
+model than what finds passages: one that was taught which sentence answers.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ REMEMBERED_UNITS = 20_000  # whose vectors are kept: about 30 MB
 WORD_WEIGHT = 0.25  # what holding all of the question's words adds to a unit's cosine
 VALUE_WEIGHT = 0.15  # what stating a value of the asked kind adds
 NEIGHBOUR_WEIGHT = 0.4  # share of the closer neighbour's cosine that is added
+SUPPORT_WEIGHT = 0.3  # share of its passage's lag behind the best passage that a unit loses
 UNIT_WEIGHT = 1.0  # what a passage's best unit adds to the passage's own cosine
 BM25_WEIGHT = 0.015  # what a point of BM25 adds
 RELEVANCE_WEIGHT = 0.03  # what a unit of the reranker's log odds adds
@@ -42,6 +44,7 @@ class Evidence:
 
     score = cosine + WORD_WEIGHT * word_share + VALUE_WEIGHT * [states a value of the asked kind]
             + NEIGHBOUR_WEIGHT * (the higher cosine of the units before and after it)
+            + SUPPORT_WEIGHT * (its passage's support - the best passage's)
 
     `to_closest` is the cosine of this unit and the one that is closest to the question.
     """
@@ -55,10 +58,15 @@ class Evidence:
 
 
 class EvidenceFinder:
-    """Reads the retrieved passages more closely than the index could."""
+    """Reads the retrieved passages more closely than the index could.
 
-    def __init__(self, embedder: Embedder) -> None:
+    With `own_space` the questions' vectors are not of this embedder: it embeds them anew.
+    """
+
+    def __init__(self, embedder: Embedder, *, own_space: bool = False) -> None:
+        self.name = embedder.name
         self._embedder = embedder
+        self._own_space = own_space
         self._vectors: OrderedDict[str, Vectors] = OrderedDict()
         self._remembering = threading.Lock()
 
@@ -76,12 +84,19 @@ class EvidenceFinder:
             EmbeddingError: the embedder fails now.
         """
         passages = tuple(passages[:PASSAGES_READ])
+        if vector is not None and self._own_space and passages:
+            vector = self._embed([question])[0]  # (d,)
         found = self._score(question, vector, passages)
         if vector is not None:
-            order = _by_support(passages, found)
+            support = _support(passages, found)
+            order = sorted(range(len(passages)), key=lambda index: (-support[index], index))
             passages = tuple(passages[index] for index in order)
             place = {old: new for new, old in enumerate(order)}
-            found = [replace(item, index=place[item.index]) for item in found]
+            behind = [SUPPORT_WEIGHT * (each - max(support)) for each in support]  # (passages,)
+            found = [
+                replace(item, index=place[item.index], score=item.score + behind[item.index])
+                for item in found
+            ]
         found.sort(key=lambda item: (-item.score, item.index, item.unit.start))
         return passages, tuple(found)
 
@@ -130,6 +145,11 @@ class EvidenceFinder:
         return np.stack([known[text] for text in texts])
 
 
+def scored_by(embedder: Embedder, finder: EvidenceFinder) -> str:
+    """The models whose cosines evidence rests on, by name, for what is fitted to them."""
+    return " + ".join(dict.fromkeys([embedder.name, finder.name]))
+
+
 def _beside(passages: Sequence[int], cosines: Sequence[float]) -> list[float]:
     """For each unit the higher cosine of its neighbours in the same passage; 0 without any."""
     around = [(place - 1, place + 1) for place in range(len(passages))]
@@ -150,8 +170,8 @@ def _heading(hit: ScoredPassage) -> str:
     return " > ".join(dict.fromkeys([hit.passage.title, *hit.passage.heading_path]))
 
 
-def _by_support(passages: Sequence[ScoredPassage], evidence: Sequence[Evidence]) -> list[int]:
-    """Indices, best first, by cosine of the passage, its best unit's, BM25, and its relevance.
+def _support(passages: Sequence[ScoredPassage], evidence: Sequence[Evidence]) -> list[float]:
+    """(passages,): cosine of the passage, its best unit's, BM25, and its relevance.
 
     A passage that the reranker had no time for counts as the least relevant one it read.
     """
@@ -160,11 +180,10 @@ def _by_support(passages: Sequence[ScoredPassage], evidence: Sequence[Evidence])
     best = [-1.0] * len(passages)
     for item in evidence:
         best[item.index] = max(best[item.index], item.cosine)
-    support = [
+    return [
         (hit.dense_score or 0.0)
         + UNIT_WEIGHT * unit
         + BM25_WEIGHT * (hit.bm25_score or 0.0)
         + RELEVANCE_WEIGHT * log_odds(least if hit.rerank_score is None else hit.rerank_score)
         for hit, unit in zip(passages, best, strict=True)
     ]
-    return sorted(range(len(passages)), key=lambda index: (-support[index], index))

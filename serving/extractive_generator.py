@@ -13,10 +13,9 @@ from serving.evidence import Evidence
 from serving.generation import GenerationRequest, Piece
 from serving.prompts import CountTokens, Prompt
 
-MAX_WORDS = 80  # of an answer: nothing is added beyond one unit a document that exceeds them
-MORE_RATIO = 0.7  # more units of the cited passages are quoted from this share of the best's score
-LENGTH_COST = 0.006  # of a word, in units of the score, where a document is not the first
-SECOND_PASSAGE_LEAD = 0.15  # a second passage of the first document needs it over the last document
+MAX_WORDS = 80  # of an answer, titles included
+REPEAT_COST = 0.1  # of a unit's score, when its document is quoted already: another may answer too
+LEAST_SHARE = 0.5  # of the best unit's score, that another must reach to be quoted beside it
 
 
 class ExtractiveGenerator:
@@ -56,65 +55,40 @@ def _quotes(prompt: Prompt, *, limit: int) -> Iterator[Piece]:
 
 
 def _chosen(prompt: Prompt, *, limit: int) -> list[list[Evidence]]:
-    """What is quoted of each document, in reading order; the best supported document first."""
-    by_document: dict[str, list[Evidence]] = {}
+    """What is quoted of each document, in reading order; the document of the best unit first.
+
+    Units are taken by their score while they fit, down to LEAST_SHARE of the best one's: from at
+    most `limit` passages, MAX_WORDS in all. If not even one fits, the shortest is taken.
+    """
     known = [item for item in prompt.evidence if item.index < len(prompt.passages)]
-    for item in sorted(known, key=lambda item: item.index):
-        by_document.setdefault(prompt.passages[item.index].passage.document_id, []).append(item)
-    # 1. The best unit of each document, of those that leave room for the others.
-    documents = list(by_document.values())[:limit]
-    room = MAX_WORDS - _title_words(prompt, documents)
-    chosen: list[list[Evidence]] = []
-    for place, items in enumerate(documents):
-        reserve = sum(min(map(_words, later)) for later in documents[place + 1 :])
-        fitting = [item for item in items if _words(item) <= room - reserve]
-        best = max(fitting, key=_short if place else _score) if fitting else min(items, key=_words)
-        chosen.append([best])
-        room -= _words(best)
-    # 2. A second passage of the first document instead of the last one, when it is clearly better.
-    if len(chosen) == limit > 2:
-        taken = chosen[0][0].index
-        other = max(
-            (item for item in documents[0] if item.index != taken), key=_score, default=None
-        )
-        rival = max(documents[-1], key=_score)
-        if other and other.score > rival.score + SECOND_PASSAGE_LEAD:
-            chosen[0].append(other)
-            chosen.pop()
-    # 3. More of the cited passages, best first, while there is room.
-    _fill(prompt, chosen, known)
-    return [
-        sorted(items, key=lambda item: prompt.passages[item.index].passage.start + item.unit.start)
-        for items in chosen
-    ]
+    least = LEAST_SHARE * max((item.score for item in known), default=0.0)
+    left = [item for item in known if item.score >= least]
+    chosen: dict[str, list[Evidence]] = {}
+    cited: set[int] = set()
+    room = MAX_WORDS
+
+    def document(item: Evidence) -> str:
+        return prompt.passages[item.index].passage.document_id
+
+    while left:
+        item = max(left, key=lambda item: item.score - REPEAT_COST * (document(item) in chosen))
+        left.remove(item)
+        words = _words(item.unit.text)
+        if document(item) not in chosen:
+            words += _words(prompt.passages[item.index].passage.title)
+        if words <= room and (item.index in cited or len(cited) < limit):
+            chosen.setdefault(document(item), []).append(item)
+            cited.add(item.index)
+            room -= words
+    if known and not chosen:
+        return [[min(known, key=lambda item: _words(item.unit.text))]]
+    return [sorted(items, key=lambda item: _place(prompt, item)) for items in chosen.values()]
 
 
-def _fill(prompt: Prompt, chosen: list[list[Evidence]], known: Sequence[Evidence]) -> None:
-    """Add to each document's units from its cited passages, within MAX_WORDS in all."""
-    least = MORE_RATIO * chosen[0][0].score if chosen else 0.0
-    place_of = {item.index: place for place, items in enumerate(chosen) for item in items}
-    taken = [item for items in chosen for item in items]
-    words = _title_words(prompt, chosen) + sum(map(_words, taken))
-    for item in sorted(known, key=lambda item: -item.score):
-        fits = words + _words(item) <= MAX_WORDS and item.score >= least
-        if fits and item.index in place_of and item not in taken:
-            chosen[place_of[item.index]].append(item)
-            words += _words(item)
+def _place(prompt: Prompt, item: Evidence) -> int:
+    """Where the unit stands in its document."""
+    return prompt.passages[item.index].passage.start + item.unit.start
 
 
-def _title_words(prompt: Prompt, documents: Sequence[Sequence[Evidence]]) -> int:
-    titles = (prompt.passages[items[0].index].passage.title for items in documents)
-    return sum(len(title.split()) for title in titles)
-
-
-def _score(item: Evidence) -> float:
-    return item.score
-
-
-def _short(item: Evidence) -> float:
-    return item.score - LENGTH_COST * _words(item)
-
-
-def _words(item: Evidence) -> int:
-    """Of a quotation with its marker."""
-    return len(item.unit.text.split()) + 1
+def _words(text: str) -> int:
+    return len(text.split())

@@ -30,7 +30,7 @@ from router.head import HeadError, IntentHead
 from serving.answerability import Answerability, AnswerabilityError
 from serving.assistant import Assistant
 from serving.errors import SettingsError
-from serving.evidence import EvidenceFinder
+from serving.evidence import EvidenceFinder, scored_by
 from serving.ladder import build_writer
 from serving.prompts import PromptBuilder
 from serving.settings import BUNDLED, Settings, StoreKind
@@ -90,9 +90,21 @@ def open_twofold(settings: Settings) -> Iterator[Twofold]:
 
 def build_embedder(settings: Settings) -> Embedder:
     """The bundled embedder with its adapter, or a sentence-transformers model by name."""
-    if settings.embedder == BUNDLED:
-        return OnnxEmbedder.bundled(settings.models_folder, adapter_dir=bundle.EMBEDDER_ADAPTER)
-    return SentenceTransformerEmbedder(settings.embedder)
+    return _build_embedder(settings, settings.embedder, bundle.EMBEDDER_ADAPTER)
+
+
+def build_evidence(settings: Settings, embedder: Embedder) -> EvidenceFinder:
+    """With a model that knows which sentence answers, or with the one that finds passages."""
+    if settings.unit_embedder is None:
+        return EvidenceFinder(embedder)
+    name, adapter = settings.unit_embedder, bundle.UNIT_EMBEDDER_ADAPTER
+    return EvidenceFinder(_build_embedder(settings, name, adapter), own_space=True)
+
+
+def _build_embedder(settings: Settings, name: str, adapter: Path) -> Embedder:
+    if name == BUNDLED:
+        return OnnxEmbedder.bundled(settings.models_folder, adapter_dir=adapter)
+    return SentenceTransformerEmbedder(name)
 
 
 def build_reranking(settings: Settings) -> Reranking | None:
@@ -124,11 +136,29 @@ def _assemble(
         catalogue=catalogue,
         reranking=reranking,
     )
+    assistant = _build_assistant(settings, retriever, embedder, reranker)
+    ingestor = Ingestor(
+        catalogue=catalogue,
+        store=store,
+        embedder=embedder,
+        chunker=Chunker(embedder.tokenizer, max_tokens=settings.passage_tokens),
+        shared_store=settings.store is StoreKind.QDRANT,
+    )
+    return Twofold(settings, catalogue, store, embedder, reranker, ingestor, retriever, assistant)
+
+
+def _build_assistant(
+    settings: Settings,
+    retriever: HybridRetriever,
+    embedder: Embedder,
+    reranker: Reranker | None,
+) -> Assistant:
+    evidence = build_evidence(settings, embedder)
     try:
         head = IntentHead.load(settings.router_head or bundle.ROUTER_HEAD, embedder=embedder.name)
         answerability = Answerability.load(
             settings.answerability or bundle.ANSWERABILITY,
-            embedder=embedder.name,
+            embedder=scored_by(embedder, evidence),
             reranker=reranker.name if reranker else None,
         )
     except (HeadError, AnswerabilityError) as error:
@@ -141,10 +171,10 @@ def _assemble(
         return len(counting.encode(text, add_special_tokens=False).ids)
 
     writer = build_writer(settings, count_tokens)
-    assistant = Assistant(
+    return Assistant(
         retriever=retriever,
         router=head,
-        evidence=EvidenceFinder(embedder),
+        evidence=evidence,
         answerability=answerability,
         prompts=PromptBuilder(
             count_tokens=writer.generator.count_tokens,
@@ -155,15 +185,6 @@ def _assemble(
         passages_per_prompt=settings.passages_per_prompt,
         voices=Voices(settings.voices_folder, embedder),
     )
-    chunker = Chunker(embedder.tokenizer, max_tokens=settings.passage_tokens)
-    ingestor = Ingestor(
-        catalogue=catalogue,
-        store=store,
-        embedder=embedder,
-        chunker=chunker,
-        shared_store=settings.store is StoreKind.QDRANT,
-    )
-    return Twofold(settings, catalogue, store, embedder, reranker, ingestor, retriever, assistant)
 
 
 def _open_store(settings: Settings, embedder: Embedder) -> Store:

@@ -14,6 +14,7 @@ ROUTER_EXAMPLES = FOLDER / "router" / "examples.jsonl"
 VOICES = FOLDER / "voices"
 RETRIEVAL_PASSAGES = FOLDER / "retrieval" / "passages.jsonl"
 EMBEDDER_ADAPTER = FOLDER / "models" / "embedder"
+UNIT_EMBEDDER_ADAPTER = FOLDER / "models" / "unit-embedder"
 RERANKER_ADAPTER = FOLDER / "models" / "reranker"
 LANGUAGE_MODEL = FOLDER / "models" / "language-model"
 ROUTER_HEAD = FOLDER / "models" / "router" / "head.safetensors"
@@ -27,7 +28,9 @@ HELD_OUT_ORGANISATIONS = 8  # the last written help centres: measured on, never 
 class WrittenPassage:
     """A passage of a made-up organisation's help centre, and questions that it answers.
 
-    `unanswered` are questions that no passage of the organisation answers.
+    `answered_by` holds for each question the numbers, from 1, of the units (serving/sentences.py)
+    that answer it, the best first; `unanswered` are questions that no passage of the organisation
+    answers.
     """
 
     organisation: str
@@ -35,6 +38,7 @@ class WrittenPassage:
     heading: str
     passage: str
     questions: tuple[str, ...]
+    answered_by: tuple[tuple[int, ...], ...]
     unanswered: tuple[str, ...]
 
 
@@ -78,6 +82,7 @@ def read_written_passages(*, trained_on: bool) -> list[WrittenPassage]:
             heading=row["heading"],
             passage=row["passage"],
             questions=tuple(row["questions"]),
+            answered_by=tuple(tuple(numbers) for numbers in row["answered_by"]),
             unanswered=tuple(row["unanswered"]),
         )
         for row in rows

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from finetune.encoding import Encoded, encode_all
 from finetune.examples import Example
 from finetune.starter_model import grounded, published
-from finetune.starter_model.drills import beginning, drill
+from finetune.starter_model.drills import drill
+from finetune.starter_model.tokenizer import beginning
 
 if TYPE_CHECKING:
     import torch

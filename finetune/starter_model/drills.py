@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from finetune.encoding import Encoded
+from finetune.starter_model.tokenizer import beginning
 
 TEXT_RATE = 0.5  # of the drills on real text; the others are on tokens drawn at random
 SHORTEST_PIECE = 5  # tokens
@@ -31,9 +32,3 @@ def drill(texts: Sequence[str], tokenizer: Any, rng: random.Random, *, tokens: i
     rng.shuffle(pieces)
     again = [each for piece in pieces for each in piece]
     return Encoded(0, (beginning(tokenizer), *ids, *again), len(ids) + 1)
-
-
-def beginning(tokenizer: Any) -> int:
-    """The token that every conversation with passages begins with."""
-    token: int = tokenizer.convert_tokens_to_ids("<|system|>")
-    return token

@@ -69,3 +69,9 @@ def train(texts: Iterable[str], *, vocabulary: int, context: int) -> Any:
     )
     wrapped.chat_template = CHAT_TEMPLATE
     return wrapped
+
+
+def beginning(tokenizer: Any) -> int:
+    """The token that every conversation with passages begins with."""
+    token: int = tokenizer.convert_tokens_to_ids(TURNS[0])
+    return token

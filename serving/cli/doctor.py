@@ -7,7 +7,7 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata, util
 from pathlib import Path
@@ -151,11 +151,7 @@ def _configuration(profile: str) -> list[Finding]:
         _store(settings),
         Finding("reranker", ok=True, state=settings.reranker or "none"),
         _home(settings.home),
-        *(
-            _exported(settings.models_folder, kind)
-            for kind in ("embedder", "reranker")
-            if getattr(settings, kind) == "bundled"
-        ),
+        *_exported(settings),
         _gpu(needed=settings.generator == "transformers"),
     ]
 
@@ -191,10 +187,15 @@ def _home(home: Path) -> Finding:
     return Finding("data folder", ok, state, "set TWOFOLD_HOME to a writable folder with space")
 
 
-def _exported(folder: Path, kind: str) -> Finding:
-    exported = folder.is_dir() and any(folder.glob(f"{kind}-*"))
-    state = "exported" if exported else "not exported yet: happens on first use, about 30 s"
-    return Finding(f"{kind}'s weights", ok=True, state=state)
+def _exported(settings: Settings) -> Iterator[Finding]:
+    """Of each kind of model, whether as many as are bundled have been exported."""
+    embedders = (settings.embedder, settings.unit_embedder)
+    for kind, names in (("embedder", embedders), ("reranker", (settings.reranker,))):
+        wanted = names.count("bundled")
+        done = len(list(settings.models_folder.glob(f"{kind}-*")))
+        state = "exported" if done >= wanted else "not exported yet: happens on first use, a minute"
+        if wanted:
+            yield Finding(f"{kind}'s weights", ok=True, state=state)
 
 
 def _gpu(*, needed: bool) -> Finding:

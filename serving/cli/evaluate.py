@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from serving.cli import (
+    evaluate_behaviour,
     evaluate_exports,
     evaluate_ladder,
     evaluate_retrieval,
@@ -52,12 +53,17 @@ def run(arguments: Sequence[str]) -> int:
         "ladder", help="answers as the model writes them, and as they are released"
     )
     evaluate_ladder.add_arguments(ladder)
+    behaviour = kinds.add_parser(
+        "behaviour", help="a voice told in the prompt, shown in the prompt, or trained"
+    )
+    evaluate_behaviour.add_arguments(behaviour)
     tickets = kinds.add_parser(
         "tickets", help="whether an adapter turns messages into JSON of its schema"
     )
     evaluate_tickets.add_arguments(tickets)
     options = parser.parse_args(arguments)
     others = {
+        "behaviour": evaluate_behaviour.run,
         "exports": evaluate_exports.run,
         "ladder": evaluate_ladder.run,
         "retrieval": evaluate_retrieval.run,

@@ -99,6 +99,7 @@ def details(answer: Answer, base_url: str, twofold: Twofold) -> dict[str, Any]:
         "degraded": list(answer.degraded),
         "models": {
             "embedder": twofold.embedder.name,
+            "unit_embedder": twofold.assistant.evidence.name,
             "reranker": twofold.reranker.name if twofold.reranker else None,
             "generator": answer.generator or twofold.assistant.writer.generator.name,
         },

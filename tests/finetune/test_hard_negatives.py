@@ -17,7 +17,7 @@ from starter.bundle import WrittenPassage
 def written(organisation: str, heading: str, text: str) -> WrittenPassage:
     answered = f"What does {organisation} say of {heading}?"
     return WrittenPassage(
-        organisation, "Help", heading, text, (answered,), (f"Who pays for {heading}?",)
+        organisation, "Help", heading, text, (answered,), ((1,),), (f"Who pays for {heading}?",)
     )
 
 

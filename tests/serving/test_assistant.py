@@ -464,7 +464,7 @@ def test_number_of_cited_passages_is_limited(system: Twofold, limit: int, cited:
 
     assert {citation.marker for citation in written.citations} == cited
     assert written.text.endswith("A suitcase may weigh 23 kg [1].")
-    assert {citation.marker for citation in quoted.citations} == cited
+    assert 1 in {citation.marker for citation in quoted.citations} <= cited
 
 
 def test_deleted_document_no_longer_answers(tmp_path: Path) -> None:

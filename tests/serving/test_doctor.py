@@ -169,9 +169,12 @@ def test_export_is_reported_as_made_or_still_to_make(
 ) -> None:
     _, before = report(capsys)
     (tmp_path / "models" / "embedder-123-v1").mkdir(parents=True)
+    _, halfway = report(capsys)  # the profile has two: of passages and of their units
+    (tmp_path / "models" / "embedder-456-v1").mkdir()
     _, after = report(capsys)
 
     assert "not exported yet" in before["embedder's weights"]["state"]
+    assert "not exported yet" in halfway["embedder's weights"]["state"]
     assert after["embedder's weights"]["state"] == "exported"
 
 

@@ -13,7 +13,13 @@ from retrieval.documents import ScoredPassage
 from retrieval.embedding import HashEmbedder, Vectors
 from retrieval.errors import EmbeddingError
 from retrieval.onnx_embedder import OnnxEmbedder
-from serving.evidence import MAX_UNITS, PASSAGES_READ, EvidenceFinder
+from serving.evidence import (
+    MAX_UNITS,
+    PASSAGES_READ,
+    SUPPORT_WEIGHT,
+    EvidenceFinder,
+    scored_by,
+)
 from starter import bundle
 from tests.serving.test_citations import hit
 
@@ -88,13 +94,19 @@ def test_score_adds_words_the_asked_value_and_the_closer_neighbour() -> None:
     assert weight.score == pytest.approx(weight.cosine + 0.25 * (1 / 3) + 0.4 * cost.cosine)
 
 
-def test_units_of_other_passages_are_no_neighbours() -> None:
-    _, evidence = EvidenceFinder(CountingEmbedder()).find(
+def test_unit_of_a_less_supported_passage_loses_a_share_of_the_lag_and_has_no_neighbour() -> None:
+    ordered, evidence = EvidenceFinder(CountingEmbedder()).find(
         QUESTION, vector(), [hit("A suitcase."), hit("A second suitcase.", title="Bags")]
     )
+    best, other = evidence
+    support = [
+        (hit.dense_score or 0.0) + unit.cosine for hit, unit in zip(ordered, evidence, strict=True)
+    ]
 
-    assert [item.score - item.cosine - 0.25 * item.word_share for item in evidence] == (
-        pytest.approx([0.0, 0.0], abs=1e-6)
+    assert [best.index, other.index] == [0, 1]
+    assert best.score == pytest.approx(best.cosine + 0.25 * best.word_share)
+    assert other.score == pytest.approx(
+        other.cosine + 0.25 * other.word_share + SUPPORT_WEIGHT * (support[1] - support[0])
     )
 
 
@@ -106,6 +118,25 @@ def test_likeness_to_the_closest_unit_is_a_cosine() -> None:
 
     assert closest.to_closest == pytest.approx(1.0)
     assert others[0].to_closest == pytest.approx(float(vector(texts[0]) @ vector(texts[1])))
+
+
+def test_finder_of_another_space_embeds_the_question_itself() -> None:
+    embedder = CountingEmbedder()
+    finder = EvidenceFinder(embedder, own_space=True)
+    elsewhere: Vectors = HashEmbedder(64).embed([QUESTION])[0]  # of another length
+    _, evidence = finder.find(QUESTION, elsewhere, passages())
+    _, same = EvidenceFinder(CountingEmbedder()).find(QUESTION, vector(), passages())
+
+    assert evidence == same
+    assert embedder.batches == [1, 4]
+
+
+def test_models_that_scores_rest_on_are_named_once() -> None:
+    hashed, other = HashEmbedder(256), HashEmbedder(64)
+    other.name = "other"
+
+    assert scored_by(hashed, EvidenceFinder(hashed)) == "hash"
+    assert scored_by(hashed, EvidenceFinder(other, own_space=True)) == "hash + other"
 
 
 def test_units_are_embedded_once() -> None:

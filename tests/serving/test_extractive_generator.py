@@ -7,7 +7,7 @@ import pytest
 from retrieval.documents import ScoredPassage
 from serving.answers import Message, Usage
 from serving.evidence import Evidence
-from serving.extractive_generator import ExtractiveGenerator
+from serving.extractive_generator import MAX_WORDS, ExtractiveGenerator
 from serving.generation import GenerationRequest, Piece
 from serving.prompts import Prompt
 from serving.sentences import Unit
@@ -38,20 +38,20 @@ def text(asked: GenerationRequest) -> str:
     return "".join(piece.text for piece in pieces(asked))
 
 
-def test_best_unit_of_each_passage_is_quoted_with_title_and_marker() -> None:
+def test_units_are_quoted_by_their_score_with_titles_and_markers() -> None:
     asked = request(
-        a_unit(0, "Eight kilos.", score=0.9),
         a_unit(1, "Nine kilos.", score=0.8),
-        a_unit(1, "Not this.", score=0.1, start=50),
+        a_unit(0, "Eight kilos.", score=0.9),
+        a_unit(1, "Ten.", score=0.6, start=50),
     )
 
-    assert text(asked) == "Page 1: “Eight kilos.” [1]\n\nPage 2: “Nine kilos.” [2]"
+    assert text(asked) == "Page 1: “Eight kilos.” [1]\n\nPage 2: “Nine kilos.” [2] “Ten.” [2]"
 
 
-def test_passages_are_quoted_in_their_order_whatever_their_units_score() -> None:
+def test_document_of_the_best_unit_comes_first() -> None:
     asked = request(a_unit(1, "Second.", score=0.9), a_unit(0, "First.", score=0.5))
 
-    assert text(asked).index("First.") < text(asked).index("Second.")
+    assert text(asked).index("Second.") < text(asked).index("First.")
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3])
@@ -61,55 +61,79 @@ def test_no_more_passages_are_quoted_than_asked_for(limit: int) -> None:
     assert text(asked).count("“") == limit
 
 
-def test_more_units_of_a_cited_passage_are_quoted_when_nearly_as_good() -> None:
-    close = request(a_unit(0, "Late.", score=1.0, start=30), a_unit(0, "Early.", score=0.95))
-    far = request(a_unit(0, "Late.", score=1.0, start=30), a_unit(0, "Early.", score=0.5))
-
-    assert text(close) == "Page 1: “Early.” [1] “Late.” [1]"  # in reading order
-    assert text(far) == "Page 1: “Late.” [1]"
-
-
-def test_one_document_is_quoted_from_one_place() -> None:
-    same = (hit("One.", title="Page 1"), hit("Two.", title="Page 1", start=40), page(2))
-    asked = request(*(a_unit(n, f"Unit {n}.", score=0.9 - n / 10) for n in range(3)), passages=same)
-
-    assert text(asked) == "Page 1: “Unit 0.” [1]\n\nPage 2: “Unit 2.” [3]"
-
-
-def test_best_unit_of_a_document_is_quoted_from_whichever_passage_holds_it() -> None:
+def test_units_of_a_document_are_quoted_in_reading_order_under_one_title() -> None:
     same = (hit("One.", title="Page 1"), page(2), hit("Two.", title="Page 1", start=40))
-    asked = request(a_unit(0, "No.", score=0.3), a_unit(2, "Yes.", score=0.9), passages=same)
+    asked = request(
+        a_unit(2, "Last.", score=0.9),
+        a_unit(0, "Middle.", score=0.8, start=30),
+        a_unit(0, "Early.", score=0.7),
+        passages=same,
+    )
 
-    assert text(asked) == "Page 1: “Yes.” [3]"
-
-
-def test_second_passage_of_the_first_document_takes_the_last_place_when_clearly_better() -> None:
-    hits = (hit("One.", title="Page 1"), hit("Two.", title="Page 1", start=40), page(2), page(3))
-    units = (a_unit(0, "A.", score=0.9), a_unit(2, "C.", score=0.3), a_unit(3, "D.", score=0.3))
-    better = request(*units, a_unit(1, "B.", score=0.5), passages=hits)
-    as_good = request(*units, a_unit(1, "B.", score=0.4), passages=hits)
-
-    assert text(better) == "Page 1: “A.” [1] “B.” [2]\n\nPage 2: “C.” [3]"
-    assert text(as_good) == "Page 1: “A.” [1]\n\nPage 2: “C.” [3]\n\nPage 3: “D.” [4]"
+    assert text(asked) == "Page 1: “Early.” [1] “Middle.” [1] “Last.” [3]"
 
 
-def test_later_documents_are_quoted_briefly_where_two_units_are_alike() -> None:
-    long = a_unit(1, "word " * 20 + "end.", score=0.55, start=90)
-    asked = request(a_unit(0, "Best.", score=0.9), long, a_unit(1, "Brief.", score=0.5))
+def test_fourth_passage_is_not_cited_however_short_its_unit() -> None:
+    asked = request(
+        *(a_unit(n, f"Unit {n}.", score=0.9 - n / 10) for n in range(4)),
+        a_unit(0, "More of the first.", score=0.5, start=90),
+    )
 
-    assert text(asked) == "Page 1: “Best.” [1]\n\nPage 2: “Brief.” [2]"
+    assert "Unit 3." not in text(asked)
+    assert "More of the first." in text(asked)
 
 
-def test_answer_stays_within_its_words_while_there_is_a_choice() -> None:
+def test_answer_stays_within_its_words_and_what_fits_behind_is_taken() -> None:
     first = a_unit(0, "word " * 40 + "end.", score=0.9)
-    more = a_unit(0, "word " * 39 + "stop.", score=0.89, start=900)
-    asked = request(first, more, a_unit(1, "Brief.", score=0.2))
-    lengthy = request(a_unit(0, "word " * 99, score=0.9), a_unit(0, "Brief.", score=0.1, start=999))
+    long = a_unit(0, "word " * 39 + "stop.", score=0.8, start=900)
+    asked = request(first, long, a_unit(1, "Brief.", score=0.5))
 
     assert "end." in text(asked)
     assert "stop." not in text(asked)
     assert "Brief." in text(asked)
-    assert text(lengthy) == "Page 1: “Brief.” [1]"
+    assert len(text(asked).replace("[1]", "").replace("[2]", "").split()) <= MAX_WORDS
+
+
+def test_unit_of_less_than_half_the_best_score_is_left_out() -> None:
+    asked = request(
+        a_unit(0, "Best.", score=0.8),
+        a_unit(0, "Half.", score=0.4, start=30),
+        a_unit(1, "Less.", score=0.39),
+    )
+
+    assert text(asked) == "Page 1: “Best.” [1] “Half.” [1]"
+
+
+def test_another_document_goes_before_a_second_unit_that_is_hardly_better() -> None:
+    one, other = "word " * 30, "other " * 35
+    units = (a_unit(0, "Best. " + one, score=0.9), a_unit(1, other, score=0.7))
+    hardly = request(*units, a_unit(0, "more " * 35, score=0.79, start=300))
+    clearly = request(*units, a_unit(0, "more " * 35, score=0.81, start=300))
+
+    assert "other" in text(hardly)
+    assert "more" not in text(hardly)
+    assert "more" in text(clearly)
+    assert "other" not in text(clearly)
+
+
+def test_titles_count_as_words() -> None:
+    titled = hit("One.", title="word " * 60)
+    asked = request(
+        a_unit(0, "word " * 30, score=0.9),
+        a_unit(1, "Brief.", score=0.5),
+        passages=(titled, page(2)),
+    )
+
+    assert text(asked) == "Page 2: “Brief.” [2]"
+
+
+def test_shortest_unit_is_quoted_when_none_fits() -> None:
+    asked = request(
+        a_unit(0, "word " * 99, score=0.9), a_unit(0, "word " * 90 + "end.", score=0.1, start=999)
+    )
+
+    assert text(asked).endswith("end.” [1]")
+    assert text(asked).count("“") == 1
 
 
 def test_evidence_of_passages_that_the_prompt_dropped_is_not_quoted() -> None:

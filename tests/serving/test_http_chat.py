@@ -175,7 +175,12 @@ def test_twofold_object_says_how_the_answer_came_about(served: Served) -> None:
     assert details["query"] == QUESTION
     assert not any(item["flagged"] for item in details["passages"])
     assert details["degraded"] == []
-    assert details["models"] == {"embedder": "hash", "reranker": None, "generator": "extractive"}
+    assert details["models"] == {
+        "embedder": "hash",
+        "unit_embedder": "hash",
+        "reranker": None,
+        "generator": "extractive",
+    }
     assert details["timings_ms"]["total"] > 0
     assert {"source", "text", "score", "dense_rank", "bm25_rank"} <= details["passages"][0].keys()
 

@@ -27,7 +27,8 @@ from finetune.starter_model import (  # noqa: E402
     training,
 )
 from finetune.starter_model.batches import Mixture, Sources, batch  # noqa: E402
-from finetune.starter_model.drills import beginning, drill  # noqa: E402
+from finetune.starter_model.drills import drill  # noqa: E402
+from finetune.starter_model.tokenizer import beginning  # noqa: E402
 from finetune.starter_model.training import Plan  # noqa: E402
 
 PLAN = Plan(steps=4, tokens=256, warmup=2)
