@@ -23,7 +23,7 @@ from serving.asked_values import asked_kinds, states_one_of
 from serving.sentences import Unit, units
 
 PASSAGES_READ = 20  # passages whose units are scored
-MAX_UNITS = 64  # bounds the cost on passages that are all short lines
+MAX_UNITS = 128  # bounds the cost on passages that are all short lines
 REMEMBERED_UNITS = 20_000  # whose vectors are kept: about 30 MB
 WORD_WEIGHT = 0.25  # what holding all of the question's words adds to a unit's cosine
 VALUE_WEIGHT = 0.15  # what stating a value of the asked kind adds

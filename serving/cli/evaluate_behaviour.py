@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
             raise CommandError(
                 f"no adapter {options.voice!r} is active for this profile's language model: "
                 f"`twofold train --config starter/voices/{options.voice}.toml`, then "
-                "`twofold adapters activate`"
+                f"`twofold adapters promote {options.voice}@1`"
             )
         told = _ask(twofold, options.voice, options.questions)
     rows = method_rows(told)
