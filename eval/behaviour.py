@@ -101,7 +101,7 @@ def ask_methods(
         }
         for method, request in requests.items():
             *_, answer = alone.answer(request)
-            if isinstance(answer, Answer) and not refused(answer) and answer.text:
+            if isinstance(answer, Answer) and not refused(answer):
                 yield Told(
                     method,
                     question.question,

@@ -15,7 +15,7 @@ from typing import Any
 from eval.intervals import Estimate, proportion
 from retrieval.documents import Scope
 from router.intents import Route
-from serving.answers import Answer, ChatRequest, Message, Outcome, Sampling, Stage
+from serving.answers import Answer, ChatRequest, Message, Outcome, Sampling, Stage, Usage
 from serving.assistant import Assistant
 from serving.citations import MarkerFilter, without_markers
 from serving.clock import Clock
@@ -50,6 +50,7 @@ class Unchecked(Writer):
         )
         for piece in self.generator.stream(generation):
             clock.mark("first_token")
+            written.spend(piece.usage or Usage(0, 0))
             yield from release.show(piece.text)
         yield from release.finish()
         written.text, written.markers = filtered.text, filtered.markers

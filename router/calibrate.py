@@ -36,7 +36,7 @@ from serving.answerability import (
     search_signals,
 )
 from serving.assistant import CANDIDATES
-from serving.evidence import EvidenceFinder, scored_by
+from serving.evidence import EvidenceFinder
 from starter import bundle
 
 SEED = 20261123
@@ -61,7 +61,7 @@ class Case:
 def main() -> None:
     """Collect the cases, fit with and without the reranker's signals, choose thresholds, save."""
     from serving.settings import BUNDLED, load_settings
-    from serving.wiring import build_embedder, build_evidence, build_reranking
+    from serving.wiring import build_embedder, build_reranking
 
     parser = argparse.ArgumentParser(prog="python -m router.calibrate", description=__doc__)
     parser.add_argument("--out", type=Path, default=bundle.ANSWERABILITY, metavar="FILE")
@@ -69,11 +69,10 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     settings = load_settings(reranker=BUNDLED, rerank_budget_ms=math.inf)
     embedder, reranking = build_embedder(settings), build_reranking(settings)
-    finder = build_evidence(settings, embedder)
     assert reranking is not None
     cases = [
-        *starter_cases(embedder, finder, reranking, settings.passage_tokens),
-        *written_cases(embedder, finder, reranking),
+        *starter_cases(embedder, reranking, settings.passage_tokens),
+        *written_cases(embedder, reranking),
     ]
     logger.info("search alone:")
     searched = calibrate(
@@ -81,9 +80,7 @@ def main() -> None:
     )
     logger.info("with the reranker:")
     reranked = calibrate(cases)
-    Answerability(scored_by(embedder, finder), searched, reranking.reranker.name, reranked).save(
-        options.out
-    )
+    Answerability(embedder.name, searched, reranking.reranker.name, reranked).save(options.out)
     logger.info("saved to %s", options.out)
 
 
@@ -128,9 +125,7 @@ def _held_out(signals: Floats, labels: np.ndarray, weights: np.ndarray, *, seed:
     return probabilities
 
 
-def starter_cases(
-    embedder: Embedder, finder: EvidenceFinder, reranking: Reranking, passage_tokens: int
-) -> Iterator[Case]:
+def starter_cases(embedder: Embedder, reranking: Reranking, passage_tokens: int) -> Iterator[Case]:
     """The `dev` questions of fact, over the starter documents."""
     files = [
         SourceFile(
@@ -144,14 +139,13 @@ def starter_cases(
     with temporary_retriever(
         files, embedder, passage_tokens=passage_tokens, reranking=reranking
     ) as retriever:
+        finder = EvidenceFinder(embedder)
         for question in questions:
             signals = _signals(question.question, retriever, finder, Scope())
             yield Case(signals, bool(question.documents), DEV_WEIGHT, is_dev=True)
 
 
-def written_cases(
-    embedder: Embedder, finder: EvidenceFinder, reranking: Reranking
-) -> Iterator[Case]:
+def written_cases(embedder: Embedder, reranking: Reranking) -> Iterator[Case]:
     """The questions to the help centres that were held out, each asked of its own organisation."""
     rows = bundle.read_written_passages(trained_on=False)
     files = [
@@ -163,6 +157,7 @@ def written_cases(
         for number, row in enumerate(rows)
     ]
     with temporary_retriever(files, embedder, passage_tokens=512, reranking=reranking) as retriever:
+        finder = EvidenceFinder(embedder)
         for row in rows:
             scope = Scope(collections=(row.organisation,))
             for question in (*row.questions, *row.unanswered):

@@ -56,6 +56,9 @@ class Assistant:
     retriever: HybridRetriever
     router: IntentHead
     evidence: EvidenceFinder
+    judged: (
+        EvidenceFinder  # by vectors of the passages' own space, which answerability is fitted to
+    )
     answerability: Answerability
     prompts: PromptBuilder
     writer: Writer
@@ -244,15 +247,16 @@ class Assistant:
         clock.timings_ms.update(found.timings_ms)
         degraded = found.degraded
         with clock.stage("evidence"):
+            verdict = None
             try:
                 passages, evidence = self.evidence.find(query, vector, found.passages)
+                if vector is not None:
+                    judged = self.judged.find(query, vector, found.passages)
+                    verdict = self.answerability.judge(*judged)
             except EmbeddingError:
                 logger.exception("the embedder failed; words alone decide")
-                vector, degraded = None, (*degraded, "embedder")
+                degraded = (*degraded, "embedder")
                 passages, evidence = self.evidence.find(query, None, found.passages)
-            verdict = None
-            if vector is not None:
-                verdict = self.answerability.judge(passages, evidence)
         # Without a language model, what asks for free text is still shown what there is.
         quotes_anyway = routing.route is Route.FINE_TUNED and bool(passages)
         if verdict is None:

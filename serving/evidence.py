@@ -60,7 +60,7 @@ class Evidence:
 class EvidenceFinder:
     """Reads the retrieved passages more closely than the index could.
 
-    With `own_space` the questions' vectors are not of this embedder: it embeds them anew.
+    With `own_space` questions' vectors are not this embedder's: it embeds the question anew.
     """
 
     def __init__(self, embedder: Embedder, *, own_space: bool = False) -> None:
@@ -143,11 +143,6 @@ class EvidenceFinder:
             while len(self._vectors) > REMEMBERED_UNITS:
                 self._vectors.popitem(last=False)
         return np.stack([known[text] for text in texts])
-
-
-def scored_by(embedder: Embedder, finder: EvidenceFinder) -> str:
-    """The models whose cosines evidence rests on, by name, for what is fitted to them."""
-    return " + ".join(dict.fromkeys([embedder.name, finder.name]))
 
 
 def _beside(passages: Sequence[int], cosines: Sequence[float]) -> list[float]:

@@ -61,8 +61,9 @@ def _chosen(prompt: Prompt, *, limit: int) -> list[list[Evidence]]:
     most `limit` passages, MAX_WORDS in all. If not even one fits, the shortest is taken.
     """
     known = [item for item in prompt.evidence if item.index < len(prompt.passages)]
-    least = LEAST_SHARE * max((item.score for item in known), default=0.0)
-    left = [item for item in known if item.score >= least]
+    best = max((item.score for item in known), default=0.0)
+    worthy = [item for item in known if item.score >= best - (1 - LEAST_SHARE) * abs(best)]
+    left = list(worthy)
     chosen: dict[str, list[Evidence]] = {}
     cited: set[int] = set()
     room = MAX_WORDS
@@ -80,8 +81,8 @@ def _chosen(prompt: Prompt, *, limit: int) -> list[list[Evidence]]:
             chosen.setdefault(document(item), []).append(item)
             cited.add(item.index)
             room -= words
-    if known and not chosen:
-        return [[min(known, key=lambda item: _words(item.unit.text))]]
+    if worthy and not chosen:
+        return [[min(worthy, key=lambda item: _words(item.unit.text))]]
     return [sorted(items, key=lambda item: _place(prompt, item)) for items in chosen.values()]
 
 

@@ -16,7 +16,7 @@ from retrieval import words as engine
 from retrieval.documents import ScoredPassage
 from serving.moments import Date, is_given, take_dates, take_times
 from serving.names import take_addresses, take_codes
-from serving.quantities import Quantity, bare_measures, mentions_unit, quantities
+from serving.quantities import Quantity, bare_sums, mentions_unit, quantities
 from serving.sentences import units
 
 _CLAUSE = re.compile(
@@ -105,17 +105,15 @@ def source_units(passages: Sequence[ScoredPassage]) -> tuple[SourceUnit, ...]:
 def missing_facts(claim: str, sources: Sequence[SourceUnit]) -> list[str]:
     """What the claim states and no source does, in words for the log; empty if all is there."""
     stated = facts(claim)
-    bare = bare_measures(stated.rest)
-    bare -= frozenset().union(*(bare_measures(facts(unit.text).rest) for unit in sources))
-    if bare:
-        return [f"a number of {unit}" for unit in sorted(bare)]
+    numberless = _numberless(stated, sources)
     if not stated.any:
-        return []
+        return numberless
     whole = "\n".join(
         dict.fromkeys([*(unit.context for unit in sources), *(u.text for u in sources)])
     )
     given = facts(whole)
-    missing = [each for each in stated.addresses if not _contained(each, given.addresses)]
+    missing = numberless
+    missing += [each for each in stated.addresses if not _contained(each, given.addresses)]
     missing += [code for code in stated.codes if code not in given.codes]
     missing += [str(date) for date in stated.dates if not is_given(date, given.dates)]
     missing += [f"{time // 60}:{time % 60:02}" for time in stated.times if time not in given.times]
@@ -125,6 +123,17 @@ def missing_facts(claim: str, sources: Sequence[SourceUnit]) -> list[str]:
         if not _stated(claim, each, sources)
     ]
     return missing
+
+
+def _numberless(stated: Facts, sources: Sequence[SourceUnit]) -> list[str]:
+    """Units of sums whose number is missing, where no sentence of the sources leaves it out too."""
+    if any(each.unit == "" for each in stated.quantities):
+        return []  # `the fee in euros is 60`
+    bare = bare_sums(stated.rest) - {each.unit for each in stated.quantities}
+    for unit in sources:
+        if bare and not unit.is_row:
+            bare -= bare_sums(facts(unit.text).rest)
+    return [f"a number of {unit}" for unit in sorted(bare)]
 
 
 def _contained(address: str, given: Sequence[str]) -> bool:

@@ -82,26 +82,7 @@ _UNITS: dict[str, tuple[str, float]] = {
     )
     for spelling in spellings.split()
 }
-# Units that mean nothing without a number, in their singular names here.
-_MEASURES = frozenset(
-    [
-        "euro",
-        "dollar",
-        "pound",
-        "franc",
-        "yen",
-        "rupee",
-        "cent",
-        "percent",
-        "kg",
-        "g",
-        "lb",
-        "cm",
-        "mm",
-        "km",
-        "ml",
-    ]
-)
+_SUMS = frozenset(["euro", "dollar", "pound", "franc", "yen", "rupee", "percent", "kg"])
 _DIGITS = r"\d{1,3}(?:[,'’.  \u202f\u00a0]\d{3})+(?:[.,]\d{1,2})?(?!\d)|\d+(?:[.,]\d+)?"
 _SCALE = {"k": 1e3, "thousand": 1e3, "million": 1e6, "billion": 1e9, "bn": 1e9}
 _NUMBER = re.compile(
@@ -301,17 +282,15 @@ def mentions_unit(text: str, unit: str) -> bool:
     return any(_UNITS.get(word, ("", 1.0))[0] == unit for word in words)
 
 
-def bare_measures(text: str) -> frozenset[str]:
-    """Sums, weights and lengths in the plural whose number is missing, by unit.
+def bare_sums(text: str) -> frozenset[str]:
+    """Currencies, per cent and kilograms that a text names beside its numbers, by unit.
 
-    >>> bare_measures("The second suitcase is, euros.")
+    In the singular they are nouns like any other (`the euro fell`, `a pound of flour`).
+
+    >>> bare_sums("The second suitcase is, euros.")
     frozenset({'euro'})
     """
-    words = re.findall(r"[€$£¥₹%]|[a-z]+", text.lower())
-    found = {_UNITS[word][0] for word in words if word in _UNITS and not _is_singular(word)}
-    return frozenset(found & _MEASURES)
-
-
-def _is_singular(word: str) -> bool:
-    """`The euro fell`, `a pound of flour`: a noun like any other."""
-    return word.isalpha() and len(word) > 3 and not word.endswith("s")
+    words = re.findall(r"[€$£¥₹%]|per cent|[^\W\d_]+", text.lower())
+    plural = [word for word in words if len(word) < 4 or word.endswith("s") or "cent" in word]
+    units = {_UNITS.get(word.replace(" ", ""), ("", 1.0))[0] for word in plural}
+    return frozenset(units & _SUMS)

@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pydantic_settings
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
@@ -61,7 +61,9 @@ class Settings(BaseSettings):
 
     models_dir: Path | None = None  # default: home/models
     embedder: str = BUNDLED  # or a sentence-transformers name or folder
-    unit_embedder: str | None = None  # "bundled", or a name or folder: says which sentence answers
+    unit_embedder: Literal["bundled"] | None = (
+        None  # says which sentence answers; or `embedder` does
+    )
     reranker: str | None = None  # "bundled", or a sentence-transformers CrossEncoder or folder
     rerank_candidates: int = Field(default=RERANK_CANDIDATES, ge=1, le=100)
     rerank_weight: float = Field(default=RERANK_WEIGHT, ge=0)  # 0: it does not order passages

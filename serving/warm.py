@@ -5,14 +5,15 @@ from __future__ import annotations
 import logging
 
 from serving.settings import load_settings
-from serving.wiring import build_embedder, build_evidence, build_reranking
+from serving.wiring import build_embedder, build_reranking, build_unit_embedder
 
 
 def main() -> None:
     """Export unless it was done before; afterwards starting needs neither time nor network."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     settings = load_settings()
-    build_evidence(settings, build_embedder(settings))
+    build_embedder(settings)
+    build_unit_embedder(settings)
     build_reranking(settings)
 
 

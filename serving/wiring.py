@@ -30,7 +30,7 @@ from router.head import HeadError, IntentHead
 from serving.answerability import Answerability, AnswerabilityError
 from serving.assistant import Assistant
 from serving.errors import SettingsError
-from serving.evidence import EvidenceFinder, scored_by
+from serving.evidence import EvidenceFinder
 from serving.ladder import build_writer
 from serving.prompts import PromptBuilder
 from serving.settings import BUNDLED, Settings, StoreKind
@@ -90,21 +90,16 @@ def open_twofold(settings: Settings) -> Iterator[Twofold]:
 
 def build_embedder(settings: Settings) -> Embedder:
     """The bundled embedder with its adapter, or a sentence-transformers model by name."""
-    return _build_embedder(settings, settings.embedder, bundle.EMBEDDER_ADAPTER)
+    if settings.embedder == BUNDLED:
+        return OnnxEmbedder.bundled(settings.models_folder, adapter_dir=bundle.EMBEDDER_ADAPTER)
+    return SentenceTransformerEmbedder(settings.embedder)
 
 
-def build_evidence(settings: Settings, embedder: Embedder) -> EvidenceFinder:
-    """With a model that knows which sentence answers, or with the one that finds passages."""
+def build_unit_embedder(settings: Settings) -> Embedder | None:
+    """The bundled model that knows which sentence answers, or none."""
     if settings.unit_embedder is None:
-        return EvidenceFinder(embedder)
-    name, adapter = settings.unit_embedder, bundle.UNIT_EMBEDDER_ADAPTER
-    return EvidenceFinder(_build_embedder(settings, name, adapter), own_space=True)
-
-
-def _build_embedder(settings: Settings, name: str, adapter: Path) -> Embedder:
-    if name == BUNDLED:
-        return OnnxEmbedder.bundled(settings.models_folder, adapter_dir=adapter)
-    return SentenceTransformerEmbedder(name)
+        return None
+    return OnnxEmbedder.bundled(settings.models_folder, adapter_dir=bundle.UNIT_EMBEDDER_ADAPTER)
 
 
 def build_reranking(settings: Settings) -> Reranking | None:
@@ -153,12 +148,12 @@ def _build_assistant(
     embedder: Embedder,
     reranker: Reranker | None,
 ) -> Assistant:
-    evidence = build_evidence(settings, embedder)
+    judged, of_units = EvidenceFinder(embedder), build_unit_embedder(settings)
     try:
         head = IntentHead.load(settings.router_head or bundle.ROUTER_HEAD, embedder=embedder.name)
         answerability = Answerability.load(
             settings.answerability or bundle.ANSWERABILITY,
-            embedder=scored_by(embedder, evidence),
+            embedder=embedder.name,
             reranker=reranker.name if reranker else None,
         )
     except (HeadError, AnswerabilityError) as error:
@@ -174,7 +169,8 @@ def _build_assistant(
     return Assistant(
         retriever=retriever,
         router=head,
-        evidence=evidence,
+        evidence=EvidenceFinder(of_units, own_space=True) if of_units else judged,
+        judged=judged,
         answerability=answerability,
         prompts=PromptBuilder(
             count_tokens=writer.generator.count_tokens,

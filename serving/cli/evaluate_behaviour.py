@@ -25,7 +25,9 @@ SHOWN_FROM = 80  # of the voice's examples: fewer than what an adapter is traine
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What this command takes."""
-    parser.add_argument("--voice", default="skylark", help="meridian or skylark (default), trained")
+    parser.add_argument(
+        "--voice", choices=("meridian", "skylark"), default="skylark", help="default: skylark"
+    )
     parser.add_argument(
         "--questions", type=count, default=40, metavar="N", help="questions of fact (default 40)"
     )

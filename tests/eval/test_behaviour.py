@@ -90,6 +90,17 @@ def test_model_is_told_shown_and_trained_and_never_two_at_once(
     ]
     assert len(guided.prompt.messages) == len(trained.prompt.messages) == 1
     assert all("60 euros" in asked.prompt.system for asked in generator.requests)
+    tokens = {item.method: item.prompt_tokens for item in found}
+    assert tokens[Method.GUIDE] > tokens[Method.ADAPTER] > 0
+
+
+def test_nothing_written_counts_as_neither_voice_nor_fact(
+    system: Twofold, recogniser: VoiceRecogniser, tmp_path: Path
+) -> None:
+    rows = method_rows(told(system, scripted(""), recogniser, tmp_path))
+
+    assert {columns["both"].n for columns in rows.values()} == {1}
+    assert {columns["fact"].value for columns in rows.values()} == {0.0}
 
 
 def test_voice_and_fact_are_counted_by_themselves_and_together(

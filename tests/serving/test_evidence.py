@@ -18,7 +18,6 @@ from serving.evidence import (
     PASSAGES_READ,
     SUPPORT_WEIGHT,
     EvidenceFinder,
-    scored_by,
 )
 from starter import bundle
 from tests.serving.test_citations import hit
@@ -129,14 +128,6 @@ def test_finder_of_another_space_embeds_the_question_itself() -> None:
 
     assert evidence == same
     assert embedder.batches == [1, 4]
-
-
-def test_models_that_scores_rest_on_are_named_once() -> None:
-    hashed, other = HashEmbedder(256), HashEmbedder(64)
-    other.name = "other"
-
-    assert scored_by(hashed, EvidenceFinder(hashed)) == "hash"
-    assert scored_by(hashed, EvidenceFinder(other, own_space=True)) == "hash + other"
 
 
 def test_units_are_embedded_once() -> None:

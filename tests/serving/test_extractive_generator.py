@@ -104,6 +104,12 @@ def test_unit_of_less_than_half_the_best_score_is_left_out() -> None:
     assert text(asked) == "Page 1: “Best.” [1] “Half.” [1]"
 
 
+def test_best_unit_is_quoted_whatever_the_sign_of_its_score() -> None:
+    asked = request(a_unit(0, "Right.", score=-0.1), a_unit(1, "Hello.", score=-0.9))
+
+    assert text(asked) == "Page 1: “Right.” [1]"
+
+
 def test_another_document_goes_before_a_second_unit_that_is_hardly_better() -> None:
     one, other = "word " * 30, "other " * 35
     units = (a_unit(0, "Best. " + one, score=0.9), a_unit(1, other, score=0.7))
@@ -129,7 +135,9 @@ def test_titles_count_as_words() -> None:
 
 def test_shortest_unit_is_quoted_when_none_fits() -> None:
     asked = request(
-        a_unit(0, "word " * 99, score=0.9), a_unit(0, "word " * 90 + "end.", score=0.1, start=999)
+        a_unit(0, "word " * 99, score=0.9),
+        a_unit(0, "word " * 90 + "end.", score=0.8, start=999),
+        a_unit(1, "Hello.", score=0.1),
     )
 
     assert text(asked).endswith("end.” [1]")

@@ -227,18 +227,37 @@ def test_claim_of_numbers_alone_is_covered_by_their_being_found() -> None:
 @pytest.mark.parametrize(
     "claim",
     [
-        "A cabin place is, euros.",
+        "A cabin place on long-haul costs euros.",
         "A cabin place on long-haul costs €.",
+        "A cabin place on long-haul is dollars.",
         "The animal and its carrier together may weigh kg.",
-        "A cabin place on long-haul costs € 65 and the hold euros.",
+        "The animal and its carrier together may weigh kilos.",
     ],
 )
-def test_amount_whose_number_is_missing_is_not_supported(claim: str) -> None:
-    assert verdict(f"{claim} [2]", PETS, PETS) is Verdict.UNSUPPORTED
+def test_sum_whose_number_is_missing_is_not_supported(claim: str) -> None:
+    finding = found(f"{claim} [1]", PETS)
+
+    assert finding.verdict is Verdict.UNSUPPORTED
+    assert finding.reason.startswith("a number of ")
 
 
-def test_measure_that_the_source_names_without_a_number_is_supported() -> None:
-    source = hit("All fees are in euros and cover the flight. A kennel costs 35 euros.")
+@pytest.mark.parametrize(
+    ("claim", "source"),
+    [
+        ("All fees are in euros.", "All fees are in euros. A kennel costs 35 euros."),
+        ("The fee in euros is 60.", "The fee is 60 euros."),
+        ("The bag may weigh 23 kilograms (kg).", "The bag may weigh 23 kg."),
+        ("A bag over 32 kg pays for its extra kilos.", "A bag over 32 kg pays for each extra one."),
+        ("Ask the desk for forms, e.g. the refund form.", "Ask the desk for the refund form."),
+        ("Meet Group G in Göteborg.", "Meet Group G in Göteborg."),
+    ],
+)
+def test_unit_that_needs_no_number_of_its_own_is_supported(claim: str, source: str) -> None:
+    assert verdict(f"{claim} [1]", hit(source), question="?") is Verdict.SUPPORTED
 
-    assert verdict("All fees are in euros. [1]", source) is Verdict.SUPPORTED
-    assert verdict("Fees cover euros. [1]", source) is not Verdict.VOICE
+
+def test_unit_in_a_header_of_a_table_excuses_no_missing_number() -> None:
+    source = hit("| Bag | Fee (EUR) |\n|---|---|\n| Second suitcase | 60 |")
+
+    assert verdict("The second suitcase costs euros. [1]", source) is Verdict.UNSUPPORTED
+    assert verdict("The second suitcase costs 60 euros. [1]", source) is Verdict.SUPPORTED
