@@ -364,6 +364,29 @@ def test_embedder_failing_after_the_question_is_marked(tmp_path: Path) -> None:
     assert answer.degraded == ("embedder",)
 
 
+def test_units_are_told_by_one_embedder_and_answers_judged_by_the_other(tmp_path: Path) -> None:
+    of_units = SwitchableEmbedder()
+    with (
+        patch.object(wiring, "build_unit_embedder", return_value=of_units),
+        open_system(tmp_path, embedder=HashEmbedder(64)) as twofold,
+    ):
+        _, answer = ask(twofold)
+        asked = of_units.embedded
+        of_units.down = True
+        _, again = ask(twofold, "How much may a suitcase weigh?")
+
+    assert "60 euros" in answer.text
+    assert answer.answerability is not None
+    assert answer.degraded == ()
+    assert asked > 1  # the question and the units
+    assert "23 kg" in again.text
+    assert again.degraded == ("embedder",)
+
+
+def test_without_an_embedder_of_units_the_passages_own_does_both(system: Twofold) -> None:
+    assert system.assistant.evidence is system.assistant.judged
+
+
 @pytest.mark.parametrize("generator", [None, ScriptedGenerator("From memory: 99 euros [1].")])
 def test_broken_index_is_never_answered(tmp_path: Path, generator: Generator | None) -> None:
     with open_system(tmp_path) as twofold:
