@@ -29,6 +29,7 @@ from serving.voice_only import tells_silence
 
 BEST_EVIDENCE = 2  # units, one of which a small generator's first block has to be about
 ABOUT_EVIDENCE = 0.6  # share of the block's content words that are the unit's
+OF_EVIDENCE = 0.5  # share of the unit's content words that the block has: no fragments
 MAX_REMARKS = 3  # uncited sentences of one generator that are left out before it is stopped
 
 logger = logging.getLogger(__name__)
@@ -224,10 +225,13 @@ class _Run:
         return best is None or best in cited or len(cited) >= self.request.max_citations
 
     def _to_the_point(self, block: str) -> bool:
-        """Whether most of its words are those of the evidence that answers best."""
+        """Whether it says, mostly, what a unit of the evidence that answers best says."""
         said = content_words(without_markers(block))
         best = (content_words(item.unit.text) for item in self.prompt.evidence[:BEST_EVIDENCE])
-        return any(len(said & words) >= ABOUT_EVIDENCE * len(said) for words in best)
+        return any(
+            len(said & words) >= max(ABOUT_EVIDENCE * len(said), OF_EVIDENCE * len(words))
+            for words in best
+        )
 
     def _known_names(self) -> frozenset[str]:
         """The voice's own name, and the names in the caller's system messages, folded."""

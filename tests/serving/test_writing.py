@@ -128,6 +128,27 @@ def test_small_generator_is_held_to_the_best_evidence(text: str, stage: Stage) -
     assert not written.refused
 
 
+@pytest.mark.parametrize(
+    ("text", "stage"),
+    [
+        ("A crate for a dog may weigh 8 kg [1].", Stage.MODEL),
+        ("Only the crate [1].", Stage.QUOTED),
+        ("8 kg [1].", Stage.QUOTED),
+    ],
+)
+def test_small_generators_fragment_of_the_evidence_is_quoted_instead(
+    text: str, stage: Stage
+) -> None:
+    prompt = a_prompt("A wooden crate for a dog may weigh at most 8 kg on board.")
+    small = Writer(
+        ScriptedGenerator(text), ExtractiveGenerator(lambda words: len(words.split())), small=True
+    )
+    _, written = finish(small, ChatRequest(messages=prompt.messages), prompt)
+
+    assert written.stage is stage
+    assert "8 kg" in written.text
+
+
 def test_answer_that_opens_like_a_refusal_is_kept() -> None:
     text = "The documents don't say whether cats may sit on laps. A carrier weighs 8 kg [1]."
 
