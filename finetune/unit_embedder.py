@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from finetune import embedder
+from finetune import bi_encoder
 from finetune.encoder_loop import Objective, Schedule, run, save_adapter
 from finetune.retrieval_data import help_centres
 from serving.sentences import units
@@ -85,7 +85,7 @@ def train(
     torch.manual_seed(configuration.seed)
     out.mkdir(parents=True, exist_ok=True)
     (out / "configuration.json").write_text(json.dumps(asdict(configuration), indent=2) + "\n")
-    model, tokenizer = embedder.load(embedder.SECOND_RUN, start)
+    model, tokenizer = bi_encoder.load(start)
     for module in model.modules():  # on a CPU drawing the masks takes as long as the products
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
@@ -173,7 +173,7 @@ def _embed(
     import torch
 
     with torch.autocast("cpu", torch.bfloat16, enabled=configuration.bfloat16):
-        return embedder.embed(model, tokenizer, texts, max_tokens=configuration.max_tokens).float()
+        return bi_encoder.embed(model, tokenizer, texts, max_tokens=configuration.max_tokens).float()
 
 
 def validate(

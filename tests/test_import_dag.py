@@ -30,6 +30,7 @@ COMMANDS = {
     "finetune.hard_negatives",
     "finetune.reranker",
     "finetune.train",
+    "finetune.unit_embedder",
 }
 COMMAND_LINE = "serving.cli"  # may import `eval` too
 

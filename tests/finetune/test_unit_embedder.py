@@ -53,7 +53,7 @@ def test_batches_are_repeatable_and_differ() -> None:
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 pytest.importorskip("peft", reason="the extra `train` is not installed")
 
-from finetune import embedder, encoder_loop, unit_embedder  # noqa: E402
+from finetune import bi_encoder, encoder_loop, unit_embedder  # noqa: E402
 from finetune.retrieval_data import help_centres  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")  # transformers, on loading
@@ -116,7 +116,7 @@ def test_loss_is_small_where_the_vectors_tell_units_and_near_misses_apart(
     def loss(price: Any, kilos: Any) -> float:
         known = vectors | {"price?": price, "kilos?": kilos}
         monkeypatch.setattr(
-            embedder,
+            bi_encoder,
             "embed",
             lambda model, tokenizer, texts, **_: torch.stack([known[text] for text in texts]),
         )
@@ -128,7 +128,7 @@ def test_loss_is_small_where_the_vectors_tell_units_and_near_misses_apart(
 
 
 def test_validation_says_how_often_the_nearest_unit_answers() -> None:
-    model, tokenizer = embedder.load(embedder.SECOND_RUN, bundle.EMBEDDER_ADAPTER)
+    model, tokenizer = bi_encoder.load(bundle.EMBEDDER_ADAPTER)
     (centre,) = help_centres(trained_on=False)[:1]
 
     said = unit_embedder.validate(model, tokenizer, [centre], SMALL)
