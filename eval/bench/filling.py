@@ -83,7 +83,7 @@ def fill(
             if progress:
                 progress.send(len(batch))
         store.flush()
-        if store.scanned() > store.scan_limit and layout.has_graph(size):
+        if store.scanned() > store.scan_limit:
             store.build_graph(GraphBuilder())
 
 
@@ -91,8 +91,7 @@ def index_name(corpus: Corpus, size: int, manifest: IndexManifest, layout: Layou
     """Differs for whatever is indexed differently: texts, embedder, settings, or code."""
     modules = (edge_store, edge_graph, points, corpus_module, layout_module)
     code = [inspect.getsource(module) for module in modules]
-    kept = [layout.tenants, layout.has_graph(size)]
-    key = json.dumps([corpus.sha256(), asdict(manifest), kept, code])
+    key = json.dumps([corpus.sha256(), asdict(manifest), layout.tenants, code])
     return f"bench-{size}-{layout.tenants}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
 
 

@@ -1,4 +1,4 @@
-"""Whose documents they are, who asks, and whether a graph is built over them."""
+"""Whose documents they are, and who asks: every question has a full scope."""
 
 from __future__ import annotations
 
@@ -28,13 +28,6 @@ class Layout:
 
     tenants: int = TENANTS
     asked_groups: int = ASKED_GROUPS  # that a question may see
-    graph_up_to: int | None = (
-        None  # passages; a larger corpus is scanned, as until a graph is built
-    )
-
-    def has_graph(self, size: int) -> bool:
-        """Of a corpus of so many passages, if it is one that the store builds a graph for."""
-        return self.graph_up_to is None or size <= self.graph_up_to
 
     def tenant(self, number: int) -> str:
         """Of a document or a question."""

@@ -43,8 +43,7 @@ logger = logging.getLogger(__name__)
 class Plan:
     """What to measure, and where the indexes lie meanwhile.
 
-    `server_questions` and `ingest_passages` of 0 leave that out; a corpus of more passages than
-    `graph_up_to` is searched by scanning.
+    `server_questions` and `ingest_passages` of 0 leave that out.
     """
 
     sizes: Sequence[int]
@@ -54,7 +53,6 @@ class Plan:
     ingest_passages: int
     server_questions: int
     profile: str
-    graph_up_to: int | None = None
 
 
 def measure(
@@ -108,7 +106,7 @@ class _Bench:
         self._pipeline = pipeline
         self._baselines = baselines
         self._track = track
-        self._layout = Layout(graph_up_to=plan.graph_up_to)
+        self._layout = Layout()
         self._manifest = IndexManifest(
             embedder=pipeline.embedder.name,
             dimension=pipeline.embedder.dimension,

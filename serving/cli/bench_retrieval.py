@@ -92,13 +92,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--work", type=Path, metavar="DIR", help="keep vectors and indexes here for the next run"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure")
-    parser.add_argument(
-        "--graph-up-to",
-        type=count,
-        metavar="N",
-        help="build no graph over more passages than that: each search scans its scope, as it does "
-        "while a server builds its graph",
-    )
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw them: .svg or .png")
     add_profile(parser)
 
@@ -143,7 +136,6 @@ def run(options: argparse.Namespace) -> int:
             ingest_passages=options.ingest_passages,
             server_questions=options.server_questions,
             profile=options.profile,
-            graph_up_to=options.graph_up_to,
         )
         names = [Baseline(name) for name in wanted]
         with open_baselines(names, manifest, bundled_weights(settings)) as baselines:

@@ -47,8 +47,7 @@ def _print_size(out: Console, sized: Sized) -> None:
 
     made = sized.passages - min(sized.real, sized.passages)
     kind = "all real" if not made else f"{sized.passages - made:,} real, {made:,} recombined"
-    graph = ", no graph: scopes are scanned" if sized.scanned == sized.passages else ""
-    out.print(f"{sized.passages:,} passages ({kind}{graph}), milliseconds", soft_wrap=True)
+    out.print(f"{sized.passages:,} passages ({kind}), milliseconds")
     labels = {stage.value: text for stage, text in MEANING.items()}
     rows = []
     for name, text in [*labels.items(), ("rank-bm25", "rank-bm25"), ("bm25s", "bm25s")]:

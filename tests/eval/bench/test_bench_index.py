@@ -112,16 +112,6 @@ def test_recall_in_the_graph_grows_with_the_width_of_the_search(
     assert wide.recall > 0.98
 
 
-def test_larger_corpus_than_graphs_are_wanted_for_is_scanned(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(filling, "SCAN_LIMIT", 50)
-    fill(tmp_path, corpus(), 200, MANIFEST, Layout(graph_up_to=199))
-
-    with closing(EdgeStore(tmp_path / "index", MANIFEST, scan_limit=50)) as store:
-        assert store.scanned() == 200
-
-
 def test_folder_is_filled_by_a_child_once(tmp_path: Path) -> None:
     made = corpus()
     first = filled(tmp_path, made, 150, manifest=MANIFEST, layout=LAYOUT, track=track)
@@ -151,7 +141,5 @@ def test_name_of_an_index_differs_by_size_tenants_and_text() -> None:
         index_name(corpus(limit=50), 100, MANIFEST, LAYOUT),
     }
     assert len(names) == 4
-    assert index_name(made, 100, MANIFEST, Layout(graph_up_to=99)) not in names
-    assert index_name(made, 100, MANIFEST, Layout(graph_up_to=100)) in names
     some = Layout(asked_groups=1)  # who asks changes nothing of what is stored
     assert index_name(made, 100, MANIFEST, some) in names
