@@ -173,7 +173,9 @@ def _embed(
     import torch
 
     with torch.autocast("cpu", torch.bfloat16, enabled=configuration.bfloat16):
-        return bi_encoder.embed(model, tokenizer, texts, max_tokens=configuration.max_tokens).float()
+        return bi_encoder.embed(
+            model, tokenizer, texts, max_tokens=configuration.max_tokens
+        ).float()
 
 
 def validate(

@@ -34,6 +34,8 @@ MANIFEST = "manifest.json"
 CURRENT = "current"  # a file that names the shard's folder
 FIRST_SHARD = "shard"
 SCAN_LIMIT = 10_000  # passages that one query scans in about 2 ms
+GRAPHS_OF = ("tenant", "groups")  # each one's passages are linked with each other
+GRAPH_LINKS = 16  # of a passage in each of these graphs, m
 GRAPH_BUILD_WIDTH = 200  # ef_construct
 _UPSERT_BATCH = 500
 _REPLAY_TOGETHER = 20  # operations that are replayed while others may write
@@ -221,9 +223,8 @@ def _open(folder: Path, manifest: IndexManifest, config: edge.EdgeConfig) -> edg
         shard_folder.mkdir(parents=True)
         shard = edge.EdgeShard.create(str(shard_folder), config)
         for key in KEYWORD_KEYS:
-            shard.update(
-                edge.UpdateOperation.create_field_index(key, edge.PayloadSchemaType.Keyword)
-            )
+            index = edge.KeywordIndexParams(is_tenant=key == "tenant", enable_hnsw=key in GRAPHS_OF)
+            shard.update(edge.UpdateOperation.create_field_index(key, index))
         shard.flush()
     except StoreError:
         raise
@@ -264,7 +265,10 @@ def _config(manifest: IndexManifest, *, scan_limit: int) -> edge.EdgeConfig:
         },
         sparse_vectors={BM25: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)},
         hnsw_config=edge.HnswIndexConfig(
-            m=16, ef_construct=GRAPH_BUILD_WIDTH, full_scan_threshold=scanned_kb
+            m=0,  # none over all tenants: nobody searches there
+            payload_m=GRAPH_LINKS,
+            ef_construct=GRAPH_BUILD_WIDTH,
+            full_scan_threshold=scanned_kb,
         ),
         optimizers=edge.EdgeOptimizersConfig(indexing_threshold=scanned_kb),
     )

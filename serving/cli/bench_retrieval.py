@@ -252,7 +252,6 @@ def _circumstances(
         "language": pipeline.language,
         "profile": options.profile,
         "seed": options.seed,
-        "graph_up_to": options.graph_up_to,
         "text": [str(path) for path in options.text or ()] or "bundled documents",
         "corpus_sha256": corpus.sha256(),
         "real_passages": corpus.real,

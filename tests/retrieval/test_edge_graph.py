@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -15,9 +15,11 @@ import pytest
 
 from retrieval.documents import Scope
 from retrieval.edge_graph import GraphBuilder, GraphMaintenance
+from retrieval.edge_query import DenseLeg
 from retrieval.edge_store import EdgeStore
 from retrieval.errors import StoreError
-from tests.retrieval.engines import EMBEDDER, INDEX, names, put
+from retrieval.points import Found
+from tests.retrieval.engines import EMBEDDER, INDEX, Place, names, put
 
 SCAN_LIMIT = 100
 FILLED = 400
@@ -65,6 +67,34 @@ def test_every_passage_is_in_the_graph_and_is_found(store: EdgeStore) -> None:
     assert (store.scanned(), store.count()) == (0, FILLED)
     assert [found(store, text_of(number, 3))[0] for number in range(20)] == before
     assert before == [f"d{number}" for number in range(20)]
+
+
+@pytest.mark.parametrize("tenant", ["large", "larger", "small"])
+@pytest.mark.parametrize("groups", [None, ("sales",), ("sales", "legal")])
+def test_graphs_of_the_tenants_find_what_scanning_finds(
+    tmp_path: Path, tenant: str, groups: tuple[str, ...] | None
+) -> None:
+    with closing(open_store(tmp_path)) as store:
+        for owner, count in (("large", 30), ("larger", 60), ("small", 2)):
+            for number in range(count):
+                group = ("sales", "legal", "staff")[number % 3]
+                texts = (text_of(number, line) for line in range(10))
+                put(store, f"{owner}{number}", *texts, place=Place(owner, (group,)))
+        assert store.build_graph(GraphBuilder())
+        scope = Scope(tenant=tenant, groups=groups)
+
+        for number in range(20):
+            (vector,) = EMBEDDER.embed([text_of(number, 3)])
+            by_graph, by_scanning = (
+                store.shard.query(DenseLeg.of(vector, scope, exact=exact).request(limit=10))
+                for exact in (False, True)
+            )
+            assert len(by_graph) == 10
+            assert scores(by_graph) == pytest.approx(scores(by_scanning))
+
+
+def scores(points: Sequence[Found]) -> list[float]:
+    return [point.score for point in points]
 
 
 @pytest.mark.parametrize("documents", [1, 50])
