@@ -16,7 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +37,7 @@ class Configuration:
     organisations_per_batch: int = 4
     other_pairs_per_batch: int = 16
     refusals: bool = False
-    lora: Lora = Lora()
+    lora: Lora = field(default_factory=Lora)
     temperature: float = 0.05
     max_tokens: int = 128
     seed: int = 20261123
