@@ -51,14 +51,16 @@ class Grounds:
 
 @dataclass(frozen=True, slots=True)
 class Assistant:
-    """Everything that answering needs, built once by `serving/wiring.py`."""
+    """Everything that answering needs, built once by `serving/wiring.py`.
+
+    `evidence` says what to quote; `judged` looks at the same passages with vectors of their own
+    space, which answerability was fitted to.
+    """
 
     retriever: HybridRetriever
     router: IntentHead
     evidence: EvidenceFinder
-    judged: (
-        EvidenceFinder  # by vectors of the passages' own space, which answerability is fitted to
-    )
+    judged: EvidenceFinder
     answerability: Answerability
     prompts: PromptBuilder
     writer: Writer

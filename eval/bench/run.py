@@ -6,7 +6,7 @@ import gc
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -150,8 +150,7 @@ class _Bench:
     def one_tenant(self) -> OneTenant:
         """At the largest size that is wholly real."""
         size = min(max(self._plan.sizes), self._corpus.real)
-        some = replace(self._layout, tenants=1)
-        every = replace(some, asked_groups=len(GROUPS))
+        some, every = Layout(tenants=1), Layout(tenants=1, asked_groups=len(GROUPS))
         store = EdgeStore(self._filled(size, every) / "index", self._manifest)
         with closing(store):
             return OneTenant(
@@ -160,16 +159,11 @@ class _Bench:
                 recalls(store, self._vectors, layout=some),
             )
 
-    def server(self) -> ServerMemory | None:
-        """At the largest size up to 100,000, which is what the bar speaks of, or at the least.
-
-        None where no graph is wanted: a server would build it while it is measured.
-        """
+    def server(self) -> ServerMemory:
+        """At the largest size up to 100,000, which is what the bar speaks of, or at the least."""
         from eval.bench.bars import LARGE
 
-        sizes = [size for size in sorted(set(self._plan.sizes)) if self._layout.has_graph(size)]
-        if not sizes:
-            return None
+        sizes = sorted(set(self._plan.sizes))
         size = max((each for each in sizes if each <= LARGE), default=sizes[0])
         count = self._plan.server_questions
         asked = [self._plan.questions[n % len(self._plan.questions)] for n in range(count)]
