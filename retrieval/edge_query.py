@@ -1,14 +1,16 @@
-"""What is asked of a Qdrant Edge shard: BM25, dense, and both fused, within a scope."""
+"""What is asked of a Qdrant Edge shard: BM25, dense, and both as one list, within a scope."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import qdrant_edge as edge
 
 from retrieval.documents import Scope
 from retrieval.embedding import Vectors
-from retrieval.points import BM25, DENSE, LEG_LIMIT
+from retrieval.fusion import fuse
+from retrieval.points import BM25, DENSE, LEG_LIMIT, Leg
 
 GRAPH_SEARCH_WIDTH = 512  # ef: candidates kept on the way; see docs/LOG.md
 
@@ -31,15 +33,9 @@ class Bm25Leg:
             edge.SearchParams(idf=own),
         )
 
-    def request(self, limit: int = LEG_LIMIT, *, with_payload: bool = False) -> edge.QueryRequest:
+    def request(self, limit: int = LEG_LIMIT) -> edge.QueryRequest:
         """The leg by itself."""
-        return edge.QueryRequest(
-            limit,
-            query=self.query,
-            filter=self.within,
-            params=self.params,
-            with_payload=with_payload,
-        )
+        return edge.QueryRequest(limit, query=self.query, filter=self.within, params=self.params)
 
     def everywhere(self) -> Bm25Leg:
         """The same words over every tenant's passages, their rarity too: for measuring alone."""
@@ -78,24 +74,26 @@ class DenseLeg:
         return edge.Prefetch(LEG_LIMIT, query=self.query, filter=self.within, params=self.params)
 
 
-def fused(dense: DenseLeg, bm25: Bm25Leg, limit: int) -> edge.QueryRequest:
-    """Both legs' passages in one order, with payload."""
-    return edge.QueryRequest(
-        limit,
-        query=edge.Fusion.Dbsf(),  # type: ignore[arg-type]  # the stubs keep its class apart
-        prefetches=[dense.prefetch(), bm25.prefetch()],
-        with_payload=True,
-    )
+def legs(bm25: Bm25Leg, dense: DenseLeg | None, limit: int) -> edge.QueryBatchRequest:
+    """The lists of both, or of BM25 alone, to find `limit` passages in; without payload."""
+    if dense is None:
+        return edge.QueryBatchRequest([bm25.request(max(limit, LEG_LIMIT))])
+    return edge.QueryBatchRequest([bm25.request(), dense.request()])
 
 
-def hybrid(dense: DenseLeg, bm25: Bm25Leg, limit: int) -> edge.QueryBatchRequest:
-    """The fused list, and both legs without payload: they say where each passage came from."""
-    return edge.QueryBatchRequest([fused(dense, bm25, limit), bm25.request(), dense.request()])
+def best(
+    shard: edge.EdgeShard, found: Sequence[Leg], limit: int
+) -> list[tuple[edge.Record, float]]:
+    """The lists of `legs` made one: points with payload, the highest score first, ties by id.
 
-
-def words_alone(bm25: Bm25Leg, limit: int) -> edge.QueryBatchRequest:
-    """BM25's list, and its whole leg as above."""
-    return edge.QueryBatchRequest([bm25.request(limit, with_payload=True), bm25.request()])
+    A list alone keeps its scores. What was deleted since it was found is left out.
+    """
+    total = fuse(found) if len(found) > 1 else found[0]
+    wanted = sorted(total, key=lambda name: (-total[name], name))[:limit]
+    points = {
+        point.id: point for point in shard.retrieve(wanted, with_payload=True, with_vector=False)
+    }
+    return [(points[name], total[name]) for name in wanted if name in points]
 
 
 def match(key: str, value: str | int) -> edge.FieldCondition:

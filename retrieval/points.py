@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -98,29 +98,36 @@ def passage_of(point: Stored) -> Passage:
     return _passage(str(point.id), point.payload or {})
 
 
+Leg = Mapping[object, float]  # point id -> score, best first
+
+
+def leg_of(points: Iterable[Found]) -> Leg:
+    """One of the lists that are fused."""
+    return {point.id: point.score for point in points}
+
+
 def scored_passages(
-    fused: Sequence[Found], *, bm25: Sequence[Found], dense: Sequence[Found] = ()
+    fused: Iterable[tuple[Stored, float]], *, bm25: Leg, dense: Leg | None = None
 ) -> list[ScoredPassage]:
-    """The fused list with payloads, each passage with its rank and score in the legs.
+    """Points with payloads and fused scores -> passages with their rank and score in the legs.
 
     The engines return ties in any order; here they come by id, so that runs repeat.
     """
-    legs = _by_id(dense), _by_id(bm25)
-    hits = [_scored(point, *legs) for point in fused]
+    legs = _ranked(dense or {}), _ranked(bm25)
+    hits = [_scored(point, score, *legs) for point, score in fused]
     hits.sort(key=lambda hit: (-hit.fused_score, hit.passage.id))
     return hits
 
 
-_Leg = dict[object, tuple[int, float]]  # point id -> rank from 1, score
+_Ranked = dict[object, tuple[int, float]]  # point id -> rank from 1, score
 
 
-def _by_id(points: Sequence[Found]) -> _Leg:
-    return {point.id: (rank, point.score) for rank, point in enumerate(points, start=1)}
+def _ranked(leg: Leg) -> _Ranked:
+    return {name: (rank, score) for rank, (name, score) in enumerate(leg.items(), start=1)}
 
 
-def _scored(point: Found, dense: _Leg, bm25: _Leg) -> ScoredPassage:
-    # The embedded engine makes id, score and payload anew each time they are asked for.
-    name, payload, score = point.id, point.payload or {}, point.score
+def _scored(point: Stored, score: float, dense: _Ranked, bm25: _Ranked) -> ScoredPassage:
+    name, payload = point.id, point.payload or {}
     dense_rank, dense_score = dense.get(name, (None, None))
     bm25_rank, bm25_score = bm25.get(name, (None, None))
     return ScoredPassage(

@@ -32,6 +32,7 @@ from retrieval.points import (
     LEG_LIMIT,
     IndexManifest,
     bm25_of,
+    leg_of,
     passage_of,
     payload_of,
     scored_passages,
@@ -76,7 +77,11 @@ class QdrantStore:
         with mapped_errors(self._client, "searched"):
             replies = self._client.query_batch_points(self._collection, requests)
         fused, by_bm25, *by_vector = (reply.points for reply in replies)
-        return scored_passages(fused, bm25=by_bm25, dense=by_vector[0] if by_vector else ())
+        return scored_passages(
+            ((point, point.score) for point in fused),
+            bm25=leg_of(by_bm25),
+            dense=leg_of(by_vector[0]) if by_vector else None,
+        )
 
     def upsert(self, document: Document, passages: Sequence[Passage], vectors: Vectors) -> None:
         """Write in batches, each applied and in the server's log when the next one starts."""

@@ -10,7 +10,7 @@ from retrieval.embedding import Vectors
 
 
 class Store(Protocol):
-    """Dense vectors and BM25 over the same passages, fused inside the engine."""
+    """Dense vectors and BM25 over the same passages, fused into one list."""
 
     def search(
         self, text: str, vector: Vectors | None, *, scope: Scope, limit: int

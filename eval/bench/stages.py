@@ -6,13 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+import qdrant_edge as edge
+
 from eval.bench.layout import Layout
 from eval.bench.timing import Stopwatch
 from eval.errors import EvaluationError
 from retrieval.documents import Scope
-from retrieval.edge_query import Bm25Leg, DenseLeg, fused, hybrid
+from retrieval.edge_query import Bm25Leg, DenseLeg, best, legs
 from retrieval.edge_store import EdgeStore
 from retrieval.embedding import Embedder
+from retrieval.points import leg_of
 from retrieval.retriever import SPARE, HybridRetriever
 
 WARM_UP = 10  # questions asked before any counts
@@ -31,7 +34,6 @@ class Stage(StrEnum):
     FOUND = "question_to_fused"
     SEARCH = "search"
     ENGINE = "engine"
-    ENGINE_LIST = "engine_list"
     BM25_EVERYWHERE = "bm25_everywhere"
 
 
@@ -39,13 +41,12 @@ MEANING = {
     Stage.EMBED: "embed: the question's vector",
     Stage.BM25: "BM25: the best 100 by words",
     Stage.DENSE: "dense: the best 100 by vector",
-    Stage.FUSE: "fuse: BM25, dense and fusion, one request",
+    Stage.FUSE: "fuse: both lists into one, its payload read",
     Stage.RERANK: "rerank: the first fused passages, in the time budget",
     Stage.TOTAL: "total: question to reranked passages",
     Stage.FOUND: "question to fused passages (no reranking)",
     Stage.SEARCH: "  of it, everything but the embedding",
-    Stage.ENGINE: "  of that, the engine's request alone",
-    Stage.ENGINE_LIST: "  the engine, 20 passages without both legs' lists",
+    Stage.ENGINE: "the engine alone: both searches, its own fusion",
     Stage.BM25_EVERYWHERE: "BM25 over all tenants, as the baselines search",
 }
 
@@ -92,22 +93,19 @@ def _time_one(subject: Subject, question: str, scope: Scope, turn: int, watch: S
     vector = subject.embedder.embed([question])[0]
     shard, bm25 = subject.store.shard, subject.store.bm25
 
-    def legs() -> tuple[DenseLeg, Bm25Leg]:
-        return DenseLeg.of(vector, scope), Bm25Leg.of(bm25, question, scope)
-
-    dense, words = legs()
+    dense = DenseLeg.of(vector, scope)
+    words = Bm25Leg.of(bm25, question, scope)
     anywhere = words.everywhere().request()
     asked = LISTED + SPARE  # what the retriever asks for
-    both = hybrid(dense, words, asked)
-    listed = fused(dense, words, LISTED)
+    lists = [leg_of(leg) for leg in shard.query_batch(legs(words, dense, asked))]
+    alone = engines_own(dense, words, asked)
     runs: list[tuple[Stage, Callable[[], object]]] = [
         (Stage.EMBED, lambda: subject.embedder.embed([question])),
         (Stage.BM25, lambda: shard.query(Bm25Leg.of(bm25, question, scope).request())),
         (Stage.BM25_EVERYWHERE, lambda: shard.query(anywhere)),
         (Stage.DENSE, lambda: shard.query(DenseLeg.of(vector, scope).request())),
-        (Stage.FUSE, lambda: shard.query(fused(*legs(), asked))),
-        (Stage.ENGINE, lambda: shard.query_batch(both)),
-        (Stage.ENGINE_LIST, lambda: shard.query(listed)),
+        (Stage.FUSE, lambda: best(shard, lists, asked)),
+        (Stage.ENGINE, lambda: shard.query(alone)),
         (Stage.SEARCH, lambda: _found(subject.retriever, question, scope, vector=vector)),
         (Stage.FOUND, lambda: _found(subject.retriever, question, scope)),
     ]
@@ -118,6 +116,16 @@ def _time_one(subject: Subject, question: str, scope: Scope, turn: int, watch: S
         reranking = subject.reranking
         timings = watch.time(Stage.TOTAL, lambda: _found(reranking, question, scope))
         watch.add(Stage.RERANK, timings.get("rerank", 0.0))
+
+
+def engines_own(dense: DenseLeg, bm25: Bm25Leg, limit: int) -> edge.QueryRequest:
+    """Both lists as the engine fuses them itself, with payload."""
+    return edge.QueryRequest(
+        limit,
+        query=edge.Fusion.Dbsf(),  # type: ignore[arg-type]  # the stubs keep its class apart
+        prefetches=[dense.prefetch(), bm25.prefetch()],
+        with_payload=True,
+    )
 
 
 def _found(

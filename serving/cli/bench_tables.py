@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 NOTES = """\
 p50, p95, p99: half, 95 % and 99 % of the questions took no longer. A question comes from one of
 {tenants} tenants and may see {asked} of {groups} groups; words are rare or not in its tenant.
-Stages are timed one by one, in turns, so they do not add up to the total. Fusion happens inside
-the engine, in one request with both searches, and has no time of its own."""
+Stages are timed one by one, in turns, so they do not add up to the total."""
 
 
 def print_measured(measured: Measured, bars: Sequence[Bar], run: Mapping[str, Any]) -> None:
@@ -67,8 +66,7 @@ def _print_size(out: Console, sized: Sized) -> None:
     rows += [[f"{name}: {why}", "", "", "", "", ""] for name, why in sized.skipped.items()]
     out.print(_table(["", "p50", "p95", "p99", "n", ""], rows))
     out.print(
-        f"question to fused / (engine's request + embedding): {sized.engine_ratio:.2f}; "
-        f"with the engine's list alone: {sized.engine_list_ratio:.2f}; "
+        f"question to fused / (engine + embedding): {sized.engine_ratio:.2f}; "
         f"p95 / p50: {sized.spread:.2f}; dense recall@50 {sized.recall.recall:.3f}",
         "",
         sep="\n",

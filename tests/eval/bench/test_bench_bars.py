@@ -26,7 +26,6 @@ RECALLS = [Recall(32, 0.5, 200, 0.1), Recall(GRAPH_SEARCH_WIDTH, 0.99, 200, 1.0)
 TIMES: dict[str, Percentiles] = {
     Stage.EMBED: same(2),
     Stage.ENGINE: same(3),
-    Stage.ENGINE_LIST: same(2),
     Stage.FOUND: same(6),
     Stage.TOTAL: same(200),
 }
@@ -58,7 +57,6 @@ def by_name(measured: Measured) -> dict[str, Bar]:
 
 def test_search_is_held_against_the_engine_and_the_embedding() -> None:
     assert SIZED.engine_ratio == 6 / (3 + 2)
-    assert SIZED.engine_list_ratio == 6 / (2 + 2)
     bar = by_name(MEASURED)["100,000 passages: question to fused / (engine + embedding)"]
     assert (bar.value, bar.bound, bar.at_most, bar.reached) == (1.2, 1.5, True, True)
 
