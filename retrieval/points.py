@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
+from uuid import UUID
 
 from retrieval.documents import Document, Passage, ScoredPassage
 from retrieval.errors import IndexMismatchError, StoreError
@@ -12,6 +13,7 @@ from retrieval.errors import IndexMismatchError, StoreError
 if TYPE_CHECKING:
     from qdrant_edge import Bm25
 
+PointId = int | str | UUID
 LEG_LIMIT = 100  # candidates that each of dense and BM25 brings to the fusion
 DENSE, BM25 = "dense", "bm25"  # names of a point's two vectors
 KEYWORD_KEYS = ("tenant", "groups", "collection", "document_id")  # payload keys to be indexed
@@ -45,7 +47,7 @@ class Stored(Protocol):
     """A point as either engine gives it back."""
 
     @property
-    def id(self) -> object: ...  # noqa: D102
+    def id(self) -> PointId: ...  # noqa: D102
 
     @property
     def payload(self) -> dict[str, Any] | None: ...  # noqa: D102
@@ -98,7 +100,7 @@ def passage_of(point: Stored) -> Passage:
     return _passage(str(point.id), point.payload or {})
 
 
-Leg = Mapping[object, float]  # point id -> score, best first
+Leg = Mapping[PointId, float]  # best first: point id -> score
 
 
 def leg_of(points: Iterable[Found]) -> Leg:
@@ -119,7 +121,7 @@ def scored_passages(
     return hits
 
 
-_Ranked = dict[object, tuple[int, float]]  # point id -> rank from 1, score
+_Ranked = dict[PointId, tuple[int, float]]  # point id -> rank from 1, score
 
 
 def _ranked(leg: Leg) -> _Ranked:
