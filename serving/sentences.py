@@ -23,6 +23,8 @@ _ABBREVIATIONS = (
 _BOUNDARY = re.compile(r"(?<=[.!?])[\"'”’)*_]*\s+(?=[\"'“‘(*_\[]*[A-Z0-9€£$`])")
 _SEPARATOR_ROW = re.compile(r"^\s*\|?\s*:?-{2,}:?\s*(\|\s*:?-{2,}:?\s*)*\|?\s*$")
 _LABEL = re.compile(r"(\*\*|__)(?:(?!\1).)+\1\s+")  # a bold lead-in with its own full stop
+# A heading, a fence, an admonition's opening or end, an include: "/// note", ":::", "{* a.py *}"
+_MARK_LINE = re.compile(r"\s*(?:#|```|///|:::|!!!|\{[*%])")
 _LIST_MARK = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+")
 
 
@@ -41,8 +43,7 @@ class Unit:
 def units(text: str, *, table_header: str = "") -> list[Unit]:
     """The quotable units of a passage, in order.
 
-    Headings, separators and what only announces a list or a table are left out.
-
+    Headings, separators, marks of blocks and what only announces a list or a table are left out.
     """
     found: list[Unit] = []
     header = _cells(table_header) if table_header else []
@@ -52,7 +53,8 @@ def units(text: str, *, table_header: str = "") -> list[Unit]:
     for number, line in enumerate(lines):
         is_row = line.lstrip().startswith("|")
         starts_item = bool(_LIST_MARK.match(line))
-        if is_row or starts_item or not line.strip() or line.lstrip().startswith(("#", "```")):
+        is_mark = bool(_MARK_LINE.match(line))
+        if is_row or starts_item or is_mark or not line.strip():
             found.extend(_sentences(paragraph))
             paragraph = []
         if is_row:
@@ -61,7 +63,7 @@ def units(text: str, *, table_header: str = "") -> list[Unit]:
                 header = _cells(line)
             elif not _SEPARATOR_ROW.match(line):
                 found.append(_row(line, offset, header))
-        elif line.strip() and not line.lstrip().startswith(("#", "```")):
+        elif line.strip() and not is_mark:
             paragraph.append((offset, line))
         offset += len(line) + 1
     found.extend(_sentences(paragraph))

@@ -226,7 +226,10 @@ class _Run:
 
     def _to_the_point(self, block: str) -> bool:
         """Whether it says, mostly, what a unit of the evidence that answers best says."""
-        said = content_words(without_markers(block))
+        text = without_markers(block).lstrip()
+        if text[:1].islower():  # the end of a sentence whose beginning was lost
+            return False
+        said = content_words(text)
         best = (content_words(item.unit.text) for item in self.prompt.evidence[:BEST_EVIDENCE])
         return any(
             len(said & words) >= max(ABOUT_EVIDENCE * len(said), OF_EVIDENCE * len(words))

@@ -35,6 +35,24 @@ def test_paragraph_splits_into_sentences_but_not_at_abbreviations() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "mark",
+    [
+        "## Title",
+        "```python",
+        "/// note",
+        "/// tip | A title",
+        "///",
+        "::: warning",
+        '!!! note "Read this"',
+        "{* ../../src/app.py hl[1:3] *}",
+        "{% include 'a.md' %}",
+    ],
+)
+def test_marks_of_blocks_are_no_text(mark: str) -> None:
+    assert texts(f"It costs €5.\n{mark}\nDogs pay more.\n") == ["It costs €5.", "Dogs pay more."]
+
+
 def test_units_lie_where_they_say() -> None:
     found = units(PARAGRAPH)
 

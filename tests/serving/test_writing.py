@@ -134,6 +134,7 @@ def test_small_generator_is_held_to_the_best_evidence(text: str, stage: Stage) -
         ("A crate for a dog may weigh 8 kg [1].", Stage.MODEL),
         ("Only the crate [1].", Stage.QUOTED),
         ("8 kg [1].", Stage.QUOTED),
+        ("crate for a dog may weigh at most 8 kg on board [1].", Stage.QUOTED),
     ],
 )
 def test_small_generators_fragment_of_the_evidence_is_quoted_instead(
