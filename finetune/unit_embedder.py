@@ -4,9 +4,10 @@
 
 It goes on from the starter embedder, which knows which passage a question is about. The help
 centres in `starter/retrieval/passages.jsonl` say which unit answers each of their questions; a step
-takes whole help centres, so that a question's negatives are the other units of its passage and of
-the nine beside it. The loss is InfoNCE in both directions (van den Oord et al. 2018): a unit must
-also be nearer to the questions that it answers than to those that nothing answers.
+takes whole help centres, so that a question's negatives are the other units of its passage, of the
+nine beside it and of two other help centres. The loss is InfoNCE in both directions (van den Oord
+et al. 2018): a unit must also be nearer to the questions that it answers than to those that nothing
+answers.
 """
 
 from __future__ import annotations

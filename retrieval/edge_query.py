@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import qdrant_edge as edge
 
@@ -58,11 +59,18 @@ class DenseLeg:
     def of(
         cls, vector: Vectors, scope: Scope, *, width: int = GRAPH_SEARCH_WIDTH, exact: bool = False
     ) -> DenseLeg:
-        """The passages next to the vector: through the graph, or exactly, by comparing all."""
+        """The passages next to the vector: through the graph, or exactly, by comparing all.
+
+        A collection's passages are not linked with each other (`edge_store.GRAPHS_OF`), so there
+        the search looks through those that it may not return.
+        """
+        through = edge.AcornSearchParams(enable=True, max_selectivity=1.0)
         return cls(
             edge.Query.Nearest(vector.tolist(), using=DENSE),
             scope_filter(scope),
-            edge.SearchParams(hnsw_ef=width, exact=exact),
+            edge.SearchParams(
+                hnsw_ef=width, exact=exact, acorn=through if scope.collections else None
+            ),
         )
 
     def request(self, limit: int = LEG_LIMIT) -> edge.QueryRequest:
@@ -86,14 +94,16 @@ def best(
 ) -> list[tuple[edge.Record, float]]:
     """The lists of `legs` made one: points with payload, the highest score first, ties by id.
 
-    A list alone keeps its scores. What was deleted since it was found is left out.
+    A list alone keeps its scores. What was deleted since it was found makes room for the next.
     """
     total = fuse(found) if len(found) > 1 else found[0]
-    wanted = sorted(total, key=lambda name: (-total[name], name))[:limit]
-    points = {
-        point.id: point for point in shard.retrieve(wanted, with_payload=True, with_vector=False)
-    }
-    return [(points[name], total[name]) for name in wanted if name in points]
+    order = iter(sorted(total, key=lambda name: (-total[name], name)))
+    hits: list[tuple[edge.Record, float]] = []
+    while wanted := list(islice(order, limit - len(hits))):
+        there = shard.retrieve(wanted, with_payload=True, with_vector=False)
+        points = {point.id: point for point in there}
+        hits += [(points[name], total[name]) for name in wanted if name in points]
+    return hits
 
 
 def match(key: str, value: str | int) -> edge.FieldCondition:

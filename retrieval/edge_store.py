@@ -265,7 +265,7 @@ def _config(manifest: IndexManifest, *, scan_limit: int) -> edge.EdgeConfig:
         },
         sparse_vectors={BM25: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)},
         hnsw_config=edge.HnswIndexConfig(
-            m=0,  # none over all tenants: nobody searches there
+            m=0,  # none over all tenants: every search is within one
             payload_m=GRAPH_LINKS,
             ef_construct=GRAPH_BUILD_WIDTH,
             full_scan_threshold=scanned_kb,

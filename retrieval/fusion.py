@@ -1,8 +1,7 @@
 """Distribution-based score fusion (DBSF): several lists of scores -> one.
 
-Each list is moved and stretched so that its mean becomes .5 and three standard deviations to either
-side reach 0 and 1; then an item's scores are added. It is what Qdrant calls `Fusion.Dbsf`, for
-lists that are at hand already: inside the engine every list would be searched for once more.
+It is what Qdrant calls `Fusion.Dbsf` (proposed by M. Mazzeschi, 2023), for lists that are at hand
+already: inside the engine every list would be searched for once more.
 """
 
 from __future__ import annotations
@@ -16,7 +15,13 @@ MIDDLE = 0.5  # of a list whose scores are all the same
 
 
 def fuse(lists: Sequence[Mapping[Item, float]]) -> dict[Item, float]:
-    """What stands in no list adds nothing to an item's score."""
+    """score(item) = sum of .5 + (s - mean) / (6 * deviation) over the lists that hold it with s.
+
+    The mean and the deviation, a sample's (n - 1), are those of the list.
+
+    >>> fuse([{"a": 7.0}, {"a": 2.0, "b": 2.0}])
+    {'a': 1.0, 'b': 0.5}
+    """
     total: dict[Item, float] = {}
     for scores in lists:
         for item, score in _normalised(scores).items():

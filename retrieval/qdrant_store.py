@@ -1,8 +1,9 @@
 """A Qdrant server: the distributed engine. One collection holds the passages of every tenant.
 
-Vectors, filters, fusion, the size of its legs and BM25's IDF over the tenant's own passages are
-those of `EdgeStore`. What a server does in its own way:
+Vectors, filters, the size of its legs and BM25's IDF over the tenant's own passages are those of
+`EdgeStore`. What a server does in its own way:
 
+- It fuses the legs itself, to the same scores.
 - IDF counts the tenant's passages in one shard: in a collection of several, the same word weighs a
   little more in one than in another. Fusion sees all shards.
 - The HNSW graph is built in the background; from then on the dense leg is approximate.
@@ -76,9 +77,10 @@ class QdrantStore:
         requests = self._requests(text, vector, scope=scope, limit=limit)
         with mapped_errors(self._client, "searched"):
             replies = self._client.query_batch_points(self._collection, requests)
-        fused, by_bm25, *by_vector = (reply.points for reply in replies)
+        fused, *found = (reply.points for reply in replies)
+        by_bm25, *by_vector = found or [fused]
         return scored_passages(
-            ((point, point.score) for point in fused),
+            ((point, point.score) for point in fused[:limit]),
             bm25=leg_of(by_bm25),
             dense=leg_of(by_vector[0]) if by_vector else None,
         )
@@ -148,7 +150,7 @@ class QdrantStore:
     def _requests(
         self, text: str, vector: Vectors | None, *, scope: Scope, limit: int
     ) -> list[models.QueryRequest]:
-        """What is returned, BM25's leg and, with a vector, the dense leg."""
+        """What is returned; with a vector, then BM25's leg and the dense leg."""
         within = _scope_filter(scope)
         tenants_own = models.IdfCorpusParams(corpus=_must(_match("tenant", scope.tenant)))
         bm25 = models.QueryRequest(
@@ -159,7 +161,8 @@ class QdrantStore:
             limit=LEG_LIMIT,
         )
         if vector is None:
-            return [bm25.model_copy(update={"limit": limit, "with_payload": True}), bm25]
+            wide = {"limit": max(limit, LEG_LIMIT), "with_payload": True}
+            return [bm25.model_copy(update=wide)]
         dense = models.QueryRequest(
             query=vector.tolist(), using=DENSE, filter=within, limit=LEG_LIMIT
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from retrieval.documents import ScoredPassage
@@ -12,7 +12,7 @@ from retrieval.errors import EmbeddingError
 from retrieval.retriever import HybridRetriever
 from router.head import IntentHead, Routing
 from router.intents import Intent, Route
-from serving.answerability import Answerability
+from serving.answerability import Answerability, Verdict
 from serving.answers import NOT_IN_DOCUMENTS, Answer, ChatRequest, Outcome, Stage, Usage
 from serving.citations import cite
 from serving.clock import Clock
@@ -247,18 +247,8 @@ class Assistant:
         """Retrieve and judge."""
         found = self.retriever.search(query, CANDIDATES, request.scope, vector=vector)
         clock.timings_ms.update(found.timings_ms)
-        degraded = found.degraded
         with clock.stage("evidence"):
-            verdict = None
-            try:
-                passages, evidence = self.evidence.find(query, vector, found.passages)
-                if vector is not None:
-                    judged = self.judged.find(query, vector, found.passages)
-                    verdict = self.answerability.judge(*judged)
-            except EmbeddingError:
-                logger.exception("the embedder failed; words alone decide")
-                degraded = (*degraded, "embedder")
-                passages, evidence = self.evidence.find(query, None, found.passages)
+            passages, evidence, verdict, lacking = self._read(query, vector, found.passages)
         # Without a language model, what asks for free text is still shown what there is.
         quotes_anyway = routing.route is Route.FINE_TUNED and bool(passages)
         if verdict is None:
@@ -268,12 +258,33 @@ class Assistant:
         unvoiced = routing.route is not Route.RAG and not self.speaks
         return Grounds(
             query,
-            passages=passages,
-            evidence=evidence,
+            passages=tuple(passages),
+            evidence=tuple(evidence),
             answerability=verdict.probability if verdict else None,
             suffice=suffice or quotes_anyway,
-            degraded=(*degraded, *(["voice"] if unvoiced else [])),
+            degraded=(*found.degraded, *lacking, *(["voice"] if unvoiced else [])),
         )
+
+    def _read(
+        self, query: str, vector: Vectors | None, found: Sequence[ScoredPassage]
+    ) -> tuple[Sequence[ScoredPassage], Sequence[Evidence], Verdict | None, Sequence[str]]:
+        """The passages in order, what to quote of them, whether they suffice, and what failed."""
+        try:
+            passages, evidence = self.judged.find(query, vector, found)
+        except EmbeddingError:
+            logger.exception("the embedder failed; words alone decide")
+            passages, evidence = self.judged.find(query, None, found)
+            return passages, evidence, None, ("embedder",)
+        if vector is None:
+            return passages, evidence, None, ()
+        verdict = self.answerability.judge(passages, evidence)
+        if self.evidence is not self.judged:
+            try:
+                passages, evidence = self.evidence.find(query, vector, found)
+            except EmbeddingError:
+                logger.exception("the unit embedder failed; the passages' own says what to quote")
+                return passages, evidence, verdict, ("unit_embedder",)
+        return passages, evidence, verdict, ()
 
 
 def has_surrogates(text: str) -> bool:

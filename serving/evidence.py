@@ -1,9 +1,10 @@
 """Which words of the retrieved passages bear on the question: scored units of text.
 
-The order of the passages, the decision to answer, and the quoting generator build on this, so it
-is computed once a question: the units of the best passages are embedded in one batch and compared
-with the question's vector, and their words with the question's. What embeds them may be another
-model than what finds passages: one that was taught which sentence answers.
+The order of the passages, the decision to answer, and the quoting generator build on this: the
+units of the best passages are embedded in one batch and compared with the question's vector, and
+their words with the question's. What embeds them for quoting may be another model than what finds
+passages: one that was taught which sentence answers. Then this is computed twice a question, since
+the decision is fitted to vectors of the passages' own space.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from serving.sentences import Unit, units
 
 PASSAGES_READ = 20  # passages whose units are scored
 MAX_UNITS = 128  # bounds the cost on passages that are all short lines
-REMEMBERED_UNITS = 20_000  # whose vectors are kept: about 30 MB
+REMEMBERED_UNITS = 20_000  # whose vectors are kept: about 30 MB a finder
 WORD_WEIGHT = 0.25  # what holding all of the question's words adds to a unit's cosine
 VALUE_WEIGHT = 0.15  # what stating a value of the asked kind adds
 NEIGHBOUR_WEIGHT = 0.4  # share of the closer neighbour's cosine that is added

@@ -32,7 +32,7 @@ class ExtractiveGenerator:
         return ()
 
     def stream(self, request: GenerationRequest) -> Iterator[Piece]:
-        """Quotations with their markers, the best supported passage first."""
+        """Quotations with their markers: the best unit's document first, each in reading order."""
         written = 0
         for piece in _quotes(request.prompt, limit=request.max_citations):
             if request.cancelled.is_set():

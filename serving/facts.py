@@ -132,7 +132,8 @@ def _numberless(stated: Facts, sources: Sequence[SourceUnit]) -> list[str]:
     bare = bare_sums(stated.rest) - {each.unit for each in stated.quantities}
     for unit in sources:
         if bare and not unit.is_row:
-            bare -= bare_sums(facts(unit.text).rest)
+            rest = facts(unit.text).rest
+            bare -= bare_sums(rest) | {each for each in bare if mentions_unit(rest, each)}
     return [f"a number of {unit}" for unit in sorted(bare)]
 
 

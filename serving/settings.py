@@ -61,9 +61,7 @@ class Settings(BaseSettings):
 
     models_dir: Path | None = None  # default: home/models
     embedder: str = BUNDLED  # or a sentence-transformers name or folder
-    unit_embedder: Literal["bundled"] | None = (
-        None  # says which sentence answers; or `embedder` does
-    )
+    unit_embedder: Literal["bundled", "none"] = "none"  # which sentence answers; or `embedder` says
     reranker: str | None = None  # "bundled", or a sentence-transformers CrossEncoder or folder
     rerank_candidates: int = Field(default=RERANK_CANDIDATES, ge=1, le=100)
     rerank_weight: float = Field(default=RERANK_WEIGHT, ge=0)  # 0: it does not order passages

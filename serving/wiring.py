@@ -97,7 +97,7 @@ def build_embedder(settings: Settings) -> Embedder:
 
 def build_unit_embedder(settings: Settings) -> Embedder | None:
     """The bundled model that knows which sentence answers, or none."""
-    if settings.unit_embedder is None:
+    if settings.unit_embedder == "none":
         return None
     return OnnxEmbedder.bundled(settings.models_folder, adapter_dir=bundle.UNIT_EMBEDDER_ADAPTER)
 

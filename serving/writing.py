@@ -227,14 +227,14 @@ class _Run:
     def _to_the_point(self, block: str) -> bool:
         """Whether it says, mostly, what a unit of the evidence that answers best says."""
         text = without_markers(block).lstrip()
-        if text[:1].islower():  # the end of a sentence whose beginning was lost
-            return False
         said = content_words(text)
-        best = (content_words(item.unit.text) for item in self.prompt.evidence[:BEST_EVIDENCE])
-        return any(
-            len(said & words) >= max(ABOUT_EVIDENCE * len(said), OF_EVIDENCE * len(words))
-            for words in best
-        )
+        for item in self.prompt.evidence[:BEST_EVIDENCE]:
+            words = content_words(item.unit.text)
+            lost_its_beginning = text[:1].islower() and not item.unit.text[:1].islower()
+            enough = max(ABOUT_EVIDENCE * len(said), OF_EVIDENCE * len(words))
+            if len(said & words) >= enough and not lost_its_beginning:
+                return True
+        return False
 
     def _known_names(self) -> frozenset[str]:
         """The voice's own name, and the names in the caller's system messages, folded."""

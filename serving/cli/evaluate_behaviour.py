@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from serving.cli.connection import CommandError
+from serving.cli.evaluate_ladder import COLLECTIONS, MAX_NEW_TOKENS
 from serving.cli.options import add_profile, console, count, settings_of, write_json
 from starter import bundle
 
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from eval.intervals import Estimate
     from serving.wiring import Twofold
 
-COLLECTIONS = ("policies", "notices")
-MAX_NEW_TOKENS = 160
 SHOWN_FROM = 80  # of the voice's examples: fewer than what an adapter is trained on
 
 
@@ -41,6 +40,8 @@ def run(options: argparse.Namespace) -> int:
     from serving.wiring import open_twofold
 
     with open_twofold(settings_of(options)) as twofold:
+        if not twofold.assistant.speaks:
+            raise CommandError("this profile only quotes; one with a model is `starter-model`")
         if options.voice not in twofold.assistant.writer.generator.adapters():
             raise CommandError(
                 f"no adapter {options.voice!r} is active for this profile's language model: "

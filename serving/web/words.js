@@ -25,6 +25,7 @@ const MISSING = {
   generator: "The language model did not answer, so the words are the documents' own.",
   citations: "The language model named no sources, so the words are the documents' own.",
   reranker: "The passages stand in the order of the search; the reranker did not run.",
+  unit_embedder: "Sentences were chosen by what finds passages; the model for sentences did not run.",
   embedder: "Searched by words alone; the search by meaning was not available.",
   router: "The router was not available, so both ways were open.",
 };

@@ -135,17 +135,27 @@ def test_style_guide_names_its_voice_and_no_fact(voice: str) -> None:
     assert not any(character.isdigit() for character in guide)
 
 
-def test_command_without_the_adapter_says_how_to_train_it(
-    system: Twofold, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("generator", "said"),
+    [
+        (None, "only quotes"),
+        (ScriptedGenerator("Ahoy!"), r"twofold train --config starter/voices/skylark\.toml"),
+    ],
+)
+def test_command_that_has_nobody_to_ask_says_what_to_do(
+    system: Twofold,
+    monkeypatch: pytest.MonkeyPatch,
+    generator: ScriptedGenerator | None,
+    said: str,
 ) -> None:
     @contextmanager
     def opened(settings: object) -> Iterator[Twofold]:
         del settings
-        yield system
+        yield vary(system, generator=generator) if generator else system
 
     monkeypatch.setattr("serving.wiring.open_twofold", opened)
     options = argparse.Namespace(voice="skylark", questions=1, json=None, profile="starter")
-    with pytest.raises(CommandError, match=r"twofold train --config starter/voices/skylark\.toml"):
+    with pytest.raises(CommandError, match=said):
         evaluate_behaviour.run(options)
 
 

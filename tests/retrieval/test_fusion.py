@@ -62,12 +62,14 @@ def test_the_engines_own_fusion_gives_the_same_scores(store: EdgeStore, question
     assert in_order == sorted(in_order, reverse=True)
 
 
-def test_passage_that_was_deleted_after_it_was_found_is_left_out(store: EdgeStore) -> None:
+def test_passage_deleted_after_it_was_found_makes_room_for_the_next(
+    store: EdgeStore,
+) -> None:
     put(store, "gone", "word99 line1")
     (vector,) = EMBEDDER.embed(["word99"])
     dense, bm25 = DenseLeg.of(vector, Scope()), Bm25Leg.of(store.bm25, "word99", Scope())
     found = [leg_of(leg) for leg in store.shard.query_batch(legs(bm25, dense, 20))]
-    before = best(store.shard, found, 5)
+    before = best(store.shard, found, 6)
     store.delete("gone")
 
     after = best(store.shard, found, 5)
@@ -75,6 +77,7 @@ def test_passage_that_was_deleted_after_it_was_found_is_left_out(store: EdgeStor
     names = [(point.payload or {})["document_id"] for point, _ in before]
     assert names[0] == "gone"
     assert [(p.payload or {})["document_id"] for p, _ in after] == names[1:]
+    assert len(after) == 5
 
 
 def test_words_alone_keep_their_scores_and_go_as_far_as_asked(store: EdgeStore) -> None:

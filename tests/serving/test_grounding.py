@@ -250,6 +250,14 @@ def test_sum_whose_number_is_missing_is_not_supported(claim: str) -> None:
         ("A bag over 32 kg pays for its extra kilos.", "A bag over 32 kg pays for each extra one."),
         ("Ask the desk for forms, e.g. the refund form.", "Ask the desk for the refund form."),
         ("Meet Group G in Göteborg.", "Meet Group G in Göteborg."),
+        (
+            "Each further kg of weight costs 12 euros.",
+            "Each further kilogram of weight costs 12 euros.",
+        ),
+        (
+            "Each further kilo of weight costs 12 euros.",
+            "Each further kg of weight costs 12 euros.",
+        ),
     ],
 )
 def test_unit_that_needs_no_number_of_its_own_is_supported(claim: str, source: str) -> None:

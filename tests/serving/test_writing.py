@@ -150,6 +150,18 @@ def test_small_generators_fragment_of_the_evidence_is_quoted_instead(
     assert "8 kg" in written.text
 
 
+def test_small_generator_may_copy_what_begins_in_lower_case() -> None:
+    prompt = a_prompt("- the training certificate of the dog\n- its crate")
+    small = Writer(
+        ScriptedGenerator("the training certificate of the dog [1]."),
+        ExtractiveGenerator(lambda words: len(words.split())),
+        small=True,
+    )
+    _, written = finish(small, ChatRequest(messages=prompt.messages), prompt)
+
+    assert written.stage is Stage.MODEL
+
+
 def test_answer_that_opens_like_a_refusal_is_kept() -> None:
     text = "The documents don't say whether cats may sit on laps. A carrier weighs 8 kg [1]."
 
