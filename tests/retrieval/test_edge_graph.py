@@ -81,6 +81,8 @@ def test_graphs_of_the_tenants_find_what_scanning_finds(
                 texts = (text_of(number, line) for line in range(10))
                 put(store, f"{owner}{number}", *texts, place=Place(owner, (group,)))
         assert store.build_graph(GraphBuilder())
+        links = (tmp_path / "index").glob("shard*/segments/*/vector_index-dense/links*")
+        assert sum(file.stat().st_size for file in links) > 10 * store.count()  # without any: 5
         scope = Scope(tenant=tenant, groups=groups)
 
         for number in range(20):
