@@ -47,6 +47,26 @@ def ensure_exported(
     Raises:
         EmbeddingError: the weights are missing or the export failed; says with what.
     """
+    target = export_folder(kind, weights_dir, models_dir, adapter_dir=adapter_dir)
+    if (target / MODEL_FILE).is_file():
+        return target
+    logger.info("exporting the %s to ONNX, once (about half a minute)", kind)
+    arguments = [str(path) for path in (weights_dir, target, adapter_dir) if path is not None]
+    command = [sys.executable, "-m", "retrieval.onnx_export", kind, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise EmbeddingError(f"ONNX export of {weights_dir} failed:\n{done.stderr[-2000:]}")
+    return target
+
+
+def export_folder(
+    kind: Kind, weights_dir: Path, models_dir: Path, *, adapter_dir: Path | None
+) -> Path:
+    """Where the export of these weights lies, made or not: named by their hash.
+
+    Raises:
+        EmbeddingError: the weights are missing; says which.
+    """
     sources = [weights_dir / "model.safetensors"]
     if adapter_dir is not None:
         sources += [adapter_dir / "adapter_model.safetensors", adapter_dir / "adapter_config.json"]
@@ -57,16 +77,7 @@ def ensure_exported(
         with source.open("rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)
-    target = models_dir / f"{kind}-{digest.hexdigest()[:12]}-{_FORMAT}"
-    if (target / MODEL_FILE).is_file():
-        return target
-    logger.info("exporting the %s to ONNX, once (about half a minute)", kind)
-    arguments = [str(path) for path in (weights_dir, target, adapter_dir) if path is not None]
-    command = [sys.executable, "-m", "retrieval.onnx_export", kind, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise EmbeddingError(f"ONNX export of {weights_dir} failed:\n{done.stderr[-2000:]}")
-    return target
+    return models_dir / f"{kind}-{digest.hexdigest()[:12]}-{_FORMAT}"
 
 
 def export(kind: Kind, weights_dir: Path, target: Path, adapter_dir: Path | None = None) -> None:

