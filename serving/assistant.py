@@ -258,8 +258,8 @@ class Assistant:
         unvoiced = routing.route is not Route.RAG and not self.speaks
         return Grounds(
             query,
-            passages=tuple(passages),
-            evidence=tuple(evidence),
+            passages=passages,
+            evidence=evidence,
             answerability=verdict.probability if verdict else None,
             suffice=suffice or quotes_anyway,
             degraded=(*found.degraded, *lacking, *(["voice"] if unvoiced else [])),
@@ -267,7 +267,7 @@ class Assistant:
 
     def _read(
         self, query: str, vector: Vectors | None, found: Sequence[ScoredPassage]
-    ) -> tuple[Sequence[ScoredPassage], Sequence[Evidence], Verdict | None, Sequence[str]]:
+    ) -> tuple[tuple[ScoredPassage, ...], tuple[Evidence, ...], Verdict | None, tuple[str, ...]]:
         """The passages in order, what to quote of them, whether they suffice, and what failed."""
         try:
             passages, evidence = self.judged.find(query, vector, found)

@@ -71,19 +71,21 @@ def test_every_passage_is_in_the_graph_and_is_found(store: EdgeStore) -> None:
 
 @pytest.mark.parametrize("tenant", ["large", "larger", "small"])
 @pytest.mark.parametrize("groups", [None, ("sales",), ("sales", "legal")])
+@pytest.mark.parametrize("collections", [(), ("notices",)])
 def test_graphs_of_the_tenants_find_what_scanning_finds(
-    tmp_path: Path, tenant: str, groups: tuple[str, ...] | None
+    tmp_path: Path, tenant: str, groups: tuple[str, ...] | None, collections: tuple[str, ...]
 ) -> None:
     with closing(open_store(tmp_path)) as store:
-        for owner, count in (("large", 30), ("larger", 60), ("small", 2)):
+        for owner, count in (("large", 60), ("larger", 90), ("small", 4)):
             for number in range(count):
                 group = ("sales", "legal", "staff")[number % 3]
                 texts = (text_of(number, line) for line in range(10))
-                put(store, f"{owner}{number}", *texts, place=Place(owner, (group,)))
+                place = Place(owner, (group,), ("policies", "notices")[number % 2])
+                put(store, f"{owner}{number}", *texts, place=place)
         assert store.build_graph(GraphBuilder())
         links = (tmp_path / "index").glob("shard*/segments/*/vector_index-dense/links*")
         assert sum(file.stat().st_size for file in links) > 10 * store.count()  # without any: 5
-        scope = Scope(tenant=tenant, groups=groups)
+        scope = Scope(tenant=tenant, groups=groups, collections=collections)
 
         for number in range(20):
             (vector,) = EMBEDDER.embed([text_of(number, 3)])
@@ -91,7 +93,7 @@ def test_graphs_of_the_tenants_find_what_scanning_finds(
                 store.shard.query(DenseLeg.of(vector, scope, exact=exact).request(limit=10))
                 for exact in (False, True)
             )
-            assert len(by_graph) == 10
+            assert len(by_graph) == len(by_scanning) > 0
             assert scores(by_graph) == pytest.approx(scores(by_scanning))
 
 
